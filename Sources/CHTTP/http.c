@@ -1,6 +1,7 @@
 #define _POSIX_C_SOURCE 200809L  // signal masks
 
 #include "CHTTP.h"
+#include "public_address.h"
 
 #include <curl/curl.h>
 #include <dlfcn.h>
@@ -8,6 +9,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 // MARK: libcurl, loaded at run time
 
@@ -137,9 +139,21 @@ struct clip_http_response {
     char *headers;
     size_t header_count;
     int has_headers;  // 1 once the empty line after the headers has arrived
+    int is_private;  // 1 if a connection to an address that is not public was prevented
     int is_done;
     CURLcode outcome;
 };
+
+// Opens the socket of a connection, to public addresses only. libcurl calls this after it has
+// resolved the name, so that no other address can be used than the one that was judged.
+static curl_socket_t open_public(void *context, curlsocktype purpose, struct curl_sockaddr *to) {
+    clip_http_response *response = context;
+    if (purpose != CURLSOCKTYPE_IPCXN || !clip_is_public_address(&to->addr)) {
+        response->is_private = 1;
+        return CURL_SOCKET_BAD;
+    }
+    return socket(to->family, to->socktype, to->protocol);
+}
 
 static size_t take_body(char *bytes, size_t size, size_t count, void *context) {
     clip_http_response *response = context;
@@ -195,8 +209,8 @@ static int add_headers(clip_http_response *response, const char *headers) {
 }
 
 clip_http_response *clip_http_begin(const char *url, int head, const char *headers,
-                                    long stall_seconds, const char *authority_file,
-                                    const char *authority_folder) {
+                                    long stall_seconds, int public_only,
+                                    const char *authority_file, const char *authority_folder) {
     if (!clip_http_is_available()) return NULL;
     clip_http_response *response = calloc(1, sizeof *response);
     if (response == NULL) return NULL;
@@ -223,6 +237,12 @@ clip_http_response *clip_http_begin(const char *url, int head, const char *heade
     SET(CURLOPT_HEADERDATA, (void *)response);
     if (curl.easy_setopt(response->easy, (CURLoption)PROTOCOLS_STR, "http,https") != CURLE_OK)
         SET((CURLoption)PROTOCOLS, (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS));
+    if (public_only) {
+        SET(CURLOPT_OPENSOCKETFUNCTION, open_public);
+        SET(CURLOPT_OPENSOCKETDATA, (void *)response);
+        // A proxy would connect to addresses that are not seen here.
+        SET(CURLOPT_PROXY, "");
+    }
     if (authority_file != NULL || authority_folder != NULL) {
         // Set both, because libcurl keeps its built-in default for the one that is not set.
         SET(CURLOPT_CAINFO, authority_file);
@@ -299,6 +319,10 @@ int clip_http_is_untrusted(const clip_http_response *response) {
     case CURLE_SSL_INVALIDCERTSTATUS: return response->is_done;
     default: return 0;
     }
+}
+
+int clip_http_is_private(const clip_http_response *response) {
+    return response->is_done && response->outcome != CURLE_OK && response->is_private;
 }
 
 const char *clip_http_message(const clip_http_response *response) {

@@ -38,11 +38,13 @@ final class HTTPRequest {
 
     /// Begins a request.
     ///
+    /// With `publicOnly`, only addresses of the public internet are connected to, without a proxy.
+    ///
     /// Throws `HubError.noTransport` if libcurl is not installed, and `HubError.unreachable` if
     /// libcurl rejects the URL or a header.
     init(
         _ address: WebAddress, isHead: Bool = false, headers: [String], policy: TransferPolicy,
-        certificates: Certificates
+        certificates: Certificates, publicOnly: Bool = false
     ) throws(HubError) {
         self.address = address
         self.certificates = certificates
@@ -51,8 +53,8 @@ final class HTTPRequest {
         let lines = headers.joined(separator: "\n")
         guard
             let response = clip_http_begin(
-                address.url, isHead ? 1 : 0, lines, policy.stall, certificates.file,
-                certificates.folder)
+                address.url, isHead ? 1 : 0, lines, policy.stall, publicOnly ? 1 : 0,
+                certificates.file, certificates.folder)
         else {
             throw .unreachable(url: address.shown, reason: "libcurl rejects the URL or a header")
         }
@@ -84,6 +86,10 @@ final class HTTPRequest {
             let status = clip_http_status(response)
             guard status == 0 else { return status }
             if case .failed(let reason) = event {
+                guard clip_http_is_private(response) == 0 else {
+                    throw .unreachable(
+                        url: shownURL, reason: "its address is not one of the public internet")
+                }
                 guard clip_http_is_untrusted(response) == 0 else {
                     throw .untrusted(
                         url: shownURL, reason: reason, variable: certificates.variable)

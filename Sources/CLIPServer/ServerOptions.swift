@@ -39,6 +39,8 @@ public struct ServerOptions: Sendable {
     public var memoryLimit = 0
     /// True if requests may download models that are not installed.
     public var allowsFetching = false
+    /// True if the server fetches images that requests give by URL, from public addresses only.
+    public var allowsURLs = false
     /// The token that requests must send as `Authorization: Bearer TOKEN`; nil for none.
     public var apiKey: String?
     /// Host names beside IP addresses, `localhost` and names without a dot that the header `Host`

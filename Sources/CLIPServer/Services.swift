@@ -9,8 +9,18 @@ struct Services: Sendable {
     let models: ModelPool
     let indexes: IndexPool
     let metrics: Metrics
+    let images: ImageFetcher
     /// The threads that parse large bodies and write large responses.
     private let threads = CallThreads(atMost: 2)
+
+    init(
+        options: ServerOptions, models: ModelPool, indexes: IndexPool, metrics: Metrics,
+        images: ImageFetcher? = nil
+    ) {
+        (self.options, self.models, self.indexes) = (options, models, indexes)
+        self.metrics = metrics
+        self.images = images ?? ImageFetcher(options)
+    }
 
     /// Runs a function, on a thread of its own if it reads or writes more than `largeSize` bytes.
     ///
@@ -20,17 +30,13 @@ struct Services: Sendable {
     ///   - size: The approximate number of bytes.
     ///   - body: The function.
     /// - Returns: The value of `body`.
-    /// - Throws: The errors of `body`; for large sizes also `RequestError` with status 503 if there
-    ///   is no thread, and `CancellationError`.
+    /// - Throws: The errors of `body`; for large sizes also `CLIPError.noThread` and
+    ///   `CancellationError`.
     func offloaded<Value: Sendable>(
         _ size: Int, _ body: @escaping @Sendable () throws -> Value
     ) async throws -> Value {
         guard size > Self.largeSize else { return try body() }
-        do {
-            return try await threads.run { _ in try body() }
-        } catch CLIPError.noThread {
-            throw RequestError(503, "no_thread", "\(CLIPError.noThread)", retryAfter: 1)
-        }
+        return try await threads.run { _ in try body() }
     }
 
     /// Writes a response with vectors, as `offloaded` does.

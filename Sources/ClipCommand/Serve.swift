@@ -24,7 +24,8 @@ struct Serve: ParsableCommand {
             the same time. Indexes that clip index updates are picked up without a restart.
 
             By default only this machine can connect. For others, give --host and --api-key-file, \
-            and leave TLS to a reverse proxy. URLs in requests are never fetched.
+            and leave TLS to a reverse proxy. URLs of images in requests are fetched only \
+            with --allow-urls, and only from public addresses.
 
             Prints one line per request on standard output. SIGTERM and Ctrl-C finish the \
             accepted requests first, a second signal does not. The exit status is 0 after SIGTERM \
@@ -88,7 +89,12 @@ struct Serve: ParsableCommand {
     }
 
     func run() throws {
-        if systemd { return print(try SystemdUnit(self).text, terminator: "") }
+        if systemd {
+            let unit = try SystemdUnit(self)
+            // Read now what the service will read, so that it does not fail at its start.
+            try ServedModels(models, indexes: try openIndexes()).check(mayFetch: models.fetch)
+            return print(unit.text, terminator: "")
+        }
         let key = try network.key()
         shareFreedMemory()
         // Before any thread starts.
@@ -99,9 +105,7 @@ struct Serve: ParsableCommand {
         let connections = try connectionLimit(files: raiseOpenFileLimit())
 
         let threads = try models.threading.wanted()
-        let indexes = try index.map {
-            try FolderIndex(folder: FilePath(argument: $0), threads: threads)
-        }
+        let indexes = try openIndexes()
         let served = try ServedModels(models, indexes: indexes)
         try served.check(mayFetch: models.fetch)
         let log = LogWriter()
@@ -127,6 +131,11 @@ struct Serve: ParsableCommand {
         let isWritten = log.finish()
         if !isWritten { _exit(stopping.status) }
         guard stopping.status == 0 else { throw ExitCode(stopping.status) }
+    }
+
+    private func openIndexes() throws -> [FolderIndex] {
+        let threads = try models.threading.wanted()
+        return try index.map { try FolderIndex(folder: FilePath(argument: $0), threads: threads) }
     }
 
     private func options(

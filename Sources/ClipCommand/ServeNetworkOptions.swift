@@ -52,6 +52,11 @@ struct ServeNetworkOptions: ParsableArguments {
             """, valueName: "origin"))
     var cors: [String] = []
 
+    @Flag(
+        name: .customLong("allow-urls"),
+        help: "Fetch images that requests give by URL, from public addresses only.")
+    var allowURLs = false
+
     @Option(
         parsing: .unconditional,
         help: ArgumentHelp("Reject requests whose body is larger than SIZE.", valueName: "size"))
@@ -175,6 +180,7 @@ struct ServeNetworkOptions: ParsableArguments {
         options.basePath = path
         options.allowedHosts = allowHost
         options.corsOrigins = cors
+        options.allowsURLs = allowURLs
         options.bodyLimit = maxBody.bytes
         options.imagesPerRequest = maxImages
         options.maximumPixels = maxPixels

@@ -90,7 +90,8 @@ struct SystemdUnit {
         ]
         // Other files of the home folders stay invisible.
         for path in paths where isHidden(path) {
-            lines.append("BindReadOnlyPaths=\(quoted(path))")
+            // A colon separates the source from the destination.
+            lines.append("BindReadOnlyPaths=\(quoted(path).replacing(":", with: "\\:"))")
         }
         lines += [
             "PrivateDevices=yes",
@@ -199,6 +200,7 @@ struct SystemdUnit {
             if network.apiKeyFile != nil { add("--api-key-file", Self.credential) }
             for name in given.allowedHosts { add("--allow-host", name) }
             for origin in given.corsOrigins { add("--cors", origin) }
+            if given.allowsURLs { add("--allow-urls") }
             add("--max-body", network.maxBody, unless: ByteCount(usual.bodyLimit))
             add("--max-images", given.imagesPerRequest, unless: usual.imagesPerRequest)
             add("--max-pixels", given.maximumPixels, unless: usual.maximumPixels)

@@ -96,8 +96,9 @@ package func raiseOpenFileLimit() -> Int? {
 /// those files. Reading and writing still fail, as with closed descriptors.
 package func takeStandardDescriptors() {
     for descriptor in Int32(0)...2 where fcntl(descriptor, F_GETFD) < 0 {
-        // The lowest free descriptor is this one, because those before it are open.
-        _ = open("/dev/null", descriptor == 0 ? O_WRONLY : O_RDONLY)
+        // The lowest free descriptor is this one, because those before it are open. A folder cannot
+        // be written to, not even by its name, /dev/stdout.
+        _ = descriptor == 0 ? open("/dev/null", O_WRONLY) : open("/", O_RDONLY)
     }
 }
 

@@ -3,6 +3,12 @@ import Testing
 @testable import CLIPServer
 
 @Suite struct ImageReferenceTests {
+    /// The settings of a server that fetches URLs.
+    private static let options = {
+        var options = ServerOptions()
+        options.allowsURLs = true
+        return options
+    }()
     private static let foo = ImageReference.bytes(Array("foo".utf8))
 
     @Test(arguments: [
@@ -13,25 +19,25 @@ import Testing
         " data:image/png;base64,Zm9v",
     ])
     func bytesAreDecoded(text: String) throws {
-        #expect(try ImageReference(text, parameter: "input") == Self.foo, "\(text)")
+        #expect(try ImageReference(text, parameter: "input", Self.options) == Self.foo, "\(text)")
     }
 
     @Test func dataURLsKeepPlusSigns() throws {
-        let image = try ImageReference("data:image/png;base64,+/+/", parameter: "input")
+        let image = try ImageReference(
+            "data:image/png;base64,+/+/", parameter: "input", Self.options)
         #expect(image == .bytes([0xFB, 0xFF, 0xBF]))
-        let text = try ImageReference("data:image/png,a+b", parameter: "input")
+        let text = try ImageReference("data:image/png,a+b", parameter: "input", Self.options)
         #expect(text == .bytes(Array("a+b".utf8)))
     }
 
     @Test(arguments: ["http://example.com/a.png", "HTTPS://example.com/a.png?x=1,2"])
     func urlsAreKept(text: String) throws {
-        #expect(try ImageReference(text, parameter: "input") == .url(text))
+        #expect(try ImageReference(text, parameter: "input", Self.options) == .url(text))
     }
 
-    @Test func urlsAreNotFetched() throws {
-        #expect(try ImageReference.bytes(of: "Zm9v", parameter: "x") == Array("foo".utf8))
+    @Test func urlsAreRejectedUnlessAllowed() {
         let error = EndpointRequests.error {
-            _ = try ImageReference.bytes(of: "http://127.0.0.1/", parameter: "x[1]")
+            _ = try ImageReference("http://example.com/", parameter: "x[1]", ServerOptions())
         }
         #expect(error?.status == 400 && error?.parameter == "x[1]")
         #expect(error?.message.hasPrefix("x[1]: the server does not fetch URLs") == true)
@@ -46,7 +52,7 @@ import Testing
     ])
     func otherTextIsRejected(text: String) {
         let error = #expect(throws: RequestError.self, "\(text.debugDescription)") {
-            try ImageReference(text, parameter: "input[3]")
+            try ImageReference(text, parameter: "input[3]", Self.options)
         }
         #expect(error?.status == 400 && error?.parameter == "input[3]")
         #expect(error?.message.contains("input[3]") == true)
@@ -59,13 +65,15 @@ import Testing
             "data:" + String(repeating: ";", count: 1 << 22),
             "http:" + String(repeating: " ", count: 1 << 22),
         ] {
-            #expect(throws: RequestError.self) { try ImageReference(text, parameter: "input") }
+            #expect(throws: RequestError.self) {
+                try ImageReference(text, parameter: "input", Self.options)
+            }
         }
     }
 
     /// Base64 is never taken for a path: the bytes are decoded.
     @Test func pathsOfTheAlphabetAreBytes() throws {
-        let image = try ImageReference("/etc/passwd+", parameter: "input")
+        let image = try ImageReference("/etc/passwd+", parameter: "input", Self.options)
         guard case .bytes(let bytes) = image else {
             Issue.record("expected bytes, found \(image)")
             return

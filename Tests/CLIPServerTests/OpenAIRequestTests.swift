@@ -70,9 +70,9 @@ import Testing
     @Test func modalityImageMakesStringsImages() throws {
         let request = try parse(
             #"{"input":["data:image/png;base64,AQID","BAUG"],"modality":"image"}"#)
-        #expect(request.inputs.list == [.image([1, 2, 3]), .image([4, 5, 6])])
+        #expect(request.inputs.list == [.image(.bytes([1, 2, 3])), .image(.bytes([4, 5, 6]))])
         let single = try parse(#"{"input":"data:image/png;base64,AQID","modality":"image"}"#)
-        #expect(single.inputs.list == [.image([1, 2, 3])])
+        #expect(single.inputs.list == [.image(.bytes([1, 2, 3]))])
         #expect(try parse(#"{"input":"a","modality":"text"}"#).inputs.list == [.text("a")])
     }
 
@@ -84,7 +84,10 @@ import Testing
             """)
         #expect(
             request.inputs.list
-                == [.text("a dog"), .image([1, 2, 3]), .text("a cat"), .image([4, 5, 6])])
+                == [
+                    .text("a dog"), .image(.bytes([1, 2, 3])), .text("a cat"),
+                    .image(.bytes([4, 5, 6])),
+                ])
         #expect(request.encoding == .base64)
         #expect(try parse(#"{"input":{"text":"a"}}"#).inputs.list == [.text("a")])
         let vectors = request.inputs.merged(texts: [[1], [2]], images: [[3], [4]])
@@ -123,7 +126,7 @@ import Testing
     ])
     func messageHasAnImage(content: String) throws {
         let request = try parse("{\"messages\":[{\"role\":\"user\",\"content\":\(content)}]}")
-        #expect(request.inputs.list == [.image([1, 2, 3])])
+        #expect(request.inputs.list == [.image(.bytes([1, 2, 3]))])
     }
 
     @Test(arguments: [

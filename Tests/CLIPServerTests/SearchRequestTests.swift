@@ -102,7 +102,7 @@ import Testing
                 .init(weight: 1, operand: .text("x")), .init(weight: 1, operand: .text("y")),
                 .init(weight: 1, operand: .text("a")), .init(weight: -2, operand: .text("b - c")),
                 .init(weight: 1, operand: .like(id, index: 1)),
-                .init(weight: 0.5, operand: .image([0xFF, 0xD8, 0xFF])),
+                .init(weight: 0.5, operand: .image(.bytes([0xFF, 0xD8, 0xFF]))),
             ])
         #expect(request.top == 3 && request.indexes == ["0", "photos"])
         #expect(request.threshold == -0.5)
@@ -152,7 +152,7 @@ import Testing
         #expect(
             found.terms == [
                 .init(weight: 1, operand: .text("a")), .init(weight: -1, operand: .text("b")),
-                .init(weight: 1, operand: .image(Array("bytes".utf8))),
+                .init(weight: 1, operand: .image(.bytes(Array("bytes".utf8)))),
             ])
         #expect(found.top == 7)
     }
@@ -178,7 +178,8 @@ import Testing
     @Test func zeroShotHasLabelsAndTemplates() throws {
         let plain = try zeroShot(#"{"image":"/9j/","labels":["a","b"]}"#)
         #expect(plain.labels == ["a", "b"] && plain.templates == ["{}"])
-        #expect(plain.top == nil && plain.model == nil && plain.image == [0xFF, 0xD8, 0xFF])
+        #expect(
+            plain.top == nil && plain.model == nil && plain.image == .bytes([0xFF, 0xD8, 0xFF]))
         let set = try zeroShot(
             #"{"image":"/9j/","labels":["a","b"],"templates":"imagenet","top":1,"model":"m"}"#)
         #expect(set.templates.count == 80 && set.top == 1 && set.model == "m")

@@ -16,7 +16,7 @@ import Testing
 
     @Test func textsAndImagesAreParsed() throws {
         let inputs = try inputs(#"{"texts":["a dog",""],"images":["AQID"]}"#)
-        #expect(inputs.list == [.text("a dog"), .text(""), .image([1, 2, 3])])
+        #expect(inputs.list == [.text("a dog"), .text(""), .image(.bytes([1, 2, 3]))])
     }
 
     @Test(arguments: ["{}", #"{"texts":null,"images":null}"#, #"{"texts":[],"images":[]}"#])

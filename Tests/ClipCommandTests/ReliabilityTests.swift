@@ -228,6 +228,16 @@ import Testing
         #expect(result.status == 0, "\(result.status): \(result.text) \(result.errors)")
     }
 
+    @Test(arguments: [
+        ("tokenize 'a dog'", 1), ("models", 1), ("preprocess photos/a.png -o /dev/stdout", 2),
+    ])
+    func closedStandardOutputIsAnError(command: String, status: Int32) throws {
+        let shell = ClipBinary(folder: folder, executable: URL(fileURLWithPath: "/bin/sh"))
+        let result = try shell.run(["-c", "'\(ClipBinary.built.path)' \(command) >&-"])
+        #expect(result.status.code == status, "\(result.text) \(result.errors)")
+        #expect(!result.errors.isEmpty)
+    }
+
     @Test func endlessFileIsRejected() throws {
         let labels = try clip(
             "zeroshot", "photos/a.png", "--labels", "/dev/zero", "--model", "tiny")

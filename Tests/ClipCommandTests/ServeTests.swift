@@ -118,6 +118,14 @@ import Testing
         #expect(ByteCount(argument: "\(ByteCount(bytes))")?.bytes == bytes)
     }
 
+    /// Makes a folder with an image and its index, by `tiny`.
+    private func makeIndex(_ name: String) throws {
+        try FileManager.default.createDirectory(
+            atPath: folder.path + "/" + name, withIntermediateDirectories: true)
+        try folder.copy(Fixtures.path("images/rgb.jpg"), as: name + "/rgb.jpg")
+        _ = try ClipBinary(folder: folder).run(["index", name, "--model", "tiny"]).successful()
+    }
+
     // MARK: systemd
 
     /// Checks a unit by systemd itself, where that is installed.
@@ -132,11 +140,10 @@ import Testing
     }
 
     @Test func unitFileRunsTheSameOptions() throws {
-        try FileManager.default.createDirectory(
-            atPath: folder.path + "/my photos 100%", withIntermediateDirectories: true)
+        try makeIndex("my photos: 100%")
         let key = try folder.write("key", "secret".utf8)
         let result = try clip([
-            "--systemd", "--model", "tiny", "--index", "my photos 100%", "--port", "81",
+            "--systemd", "--model", "tiny", "--index", "my photos: 100%", "--port", "81",
             "--grace", "7", "--max-body", "1MiB", "--api-key-file", key, "--log", "json",
             "--cors", "https://a.b:80", "--precision", "bf16", "--quiet", "--memory", "4G",
         ]).successful()
@@ -148,18 +155,24 @@ import Testing
                 """
                  serve --model tiny --precision bf16 --memory 4G --port 81 --api-key-file \
                 %d/api-key --cors https://a.b:80 --max-body 1MiB --grace 7 --log json --index \
-                \"\(path)/my photos 100%%\" --quiet
+                \"\(path)/my photos: 100%%\" --quiet
                 """), "\(command)")
         for line in [
             "LoadCredential=api-key:\(key)", "TimeoutStopSec=12", "DynamicUser=yes",
             "ProtectSystem=strict", "StateDirectory=clip", "CacheDirectory=clip",
             "Restart=on-failure", "AmbientCapabilities=CAP_NET_BIND_SERVICE",
-            "MemoryDenyWriteExecute=yes", "BindReadOnlyPaths=\"\(path)/my photos 100%%\"",
+            "MemoryDenyWriteExecute=yes", "BindReadOnlyPaths=\"\(path)/my photos\\: 100%%\"",
         ] {
             #expect(lines.contains(line), "\(line) is missing in:\n\(result.text)")
         }
         #expect(!result.text.contains("secret"))
         try verify(result.text)
+    }
+
+    @Test func unitFileNeedsTheModelsAndIndexes() throws {
+        expectFailure(
+            try clip(["--systemd", "--model", "nope"]), status: 1, says: "no model nope")
+        expectFailure(try clip(["--systemd", "--index", "missing"]), status: 1, says: "missing")
     }
 
     @Test func unitFileWithoutOptionsIsValid() throws {
@@ -237,6 +250,19 @@ import Testing
         #expect(server.end(by: SIGTERM) == 0)
     }
 
+    @Test func urlsOfThisMachineAreNeverFetched() throws {
+        let server = try ServedProcess(["--model", "tiny", "--allow-urls"], in: folder)
+        let answer = try server.request(
+            "POST", "/v1/embeddings",
+            json: """
+                {"modality": "image", "input": "http://127.0.0.1:\(server.port)/image/0/0"}
+                """)
+        #expect(answer.status == 400)
+        #expect(answer.text.contains("unreachable_url"), "\(answer.text)")
+        #expect(server.end(by: SIGTERM) == 0)
+        #expect(try server.output.split(separator: "\n").count == 1)
+    }
+
     @Test func keyOfAFileIsRequired() throws {
         let key = try folder.write("key", "secret\n".utf8)
         let server = try ServedProcess(["-m", "tiny", "--api-key-file", key], in: folder)
@@ -277,11 +303,8 @@ import Testing
     }
 
     @Test func startNamesTheIndexes() throws {
+        try makeIndex("photos")
         let photos = folder.path + "/photos"
-        try FileManager.default.createDirectory(
-            atPath: photos, withIntermediateDirectories: true)
-        try folder.copy(Fixtures.path("images/rgb.jpg"), as: "photos/rgb.jpg")
-        _ = try ClipBinary(folder: folder).run(["index", photos, "--model", "tiny"]).successful()
         let server = try ServedProcess(["--index", photos], in: folder)
         let line = "clip: serve: index of \(photos): 1 image, model tiny"
         // It follows the line that `ServedProcess` waits for.

@@ -93,6 +93,8 @@ public final class FaultServer: Sendable {
         guard isBound else { throw POSIXError(.EADDRINUSE) }
         port = Int(UInt16(bigEndian: address.sin_port))
         Thread.detachNewThread { [weak self] in
+            // Only this thread closes the listener: its number may belong to another server then.
+            defer { close(listener) }
             while true {
                 let connection = accept(listener, nil, nil)
                 guard connection >= 0 else { return }
@@ -108,10 +110,7 @@ public final class FaultServer: Sendable {
     /// Stops accepting connections.
     public func stop() { shutdown(listener, Int32(SHUT_RDWR)) }
 
-    deinit {
-        stop()
-        close(listener)
-    }
+    deinit { stop() }
 
     private func serve(_ connection: Int32, _ handler: Handler) {
         defer { close(connection) }

@@ -36,10 +36,18 @@ const char *CLIP_NULLABLE clip_http_version(void);
 // connection, or no byte arrives, for `stall_seconds`. The certificates in `authority_file` or
 // `authority_folder`, if given, are trusted instead of the system's. Returns NULL if libcurl is not
 // installed, memory runs out, or libcurl rejects an argument.
+//
+// If `public_only` is 1, no connection is made to an address that clip_http_is_public rejects,
+// whatever its name resolves to, and no proxy is used.
 clip_http_response *CLIP_NULLABLE clip_http_begin(const char *url, int head, const char *headers,
-                                                  long stall_seconds,
+                                                  long stall_seconds, int public_only,
                                                   const char *CLIP_NULLABLE authority_file,
                                                   const char *CLIP_NULLABLE authority_folder);
+
+// Returns 1 if an IPv4 or IPv6 address in text belongs to a host of the public internet; 0 for
+// loopback, private, link-local, shared, reserved, documentation and multicast addresses, IPv6
+// addresses that embed one of these, and other text.
+int clip_http_is_public(const char *address);
 
 // Waits up to 0.2 seconds for the next bytes of the body, and stores at most `capacity` of them in
 // `buffer` and their number in *count. The status and headers are known once the result is
@@ -56,6 +64,9 @@ const char *clip_http_headers(const clip_http_response *response);
 // Returns 1 if the request failed because the server's certificate is not trusted or the trusted
 // certificates cannot be read.
 int clip_http_is_untrusted(const clip_http_response *response);
+
+// Returns 1 if the request failed because of `public_only`.
+int clip_http_is_private(const clip_http_response *response);
 
 // Returns libcurl's reason for CLIP_HTTP_FAILED.
 const char *clip_http_message(const clip_http_response *response);

@@ -3,12 +3,11 @@ internal import Files
 /// A text or an image file to be embedded.
 enum EmbeddingInput: Equatable, Sendable {
     case text(String)
-    /// The bytes of an image file.
-    case image([UInt8])
+    case image(ImageReference)
 }
 
 /// The texts and images of a request, checked against the limits of the server.
-struct EmbeddingInputs: Equatable, Sendable {
+struct EmbeddingInputs: Sendable {
     /// The largest size of a text, in bytes of UTF-8.
     static let maximumTextBytes = 1 << 18
 
@@ -16,12 +15,11 @@ struct EmbeddingInputs: Equatable, Sendable {
     private(set) var list: [EmbeddingInput] = []
     private var textCount = 0
     private var imageCount = 0
-    private let textLimit: Int
-    private let imageLimit: Int
+    private let options: ServerOptions
 
     /// Makes an empty list with the limits of the server.
     init(_ options: ServerOptions) {
-        (textLimit, imageLimit) = (options.textsPerRequest, options.imagesPerRequest)
+        self.options = options
     }
 
     /// The texts, in order.
@@ -31,10 +29,10 @@ struct EmbeddingInputs: Equatable, Sendable {
         }
     }
 
-    /// The image files, in order.
-    var images: [[UInt8]] {
+    /// The images, in order.
+    var images: [ImageReference] {
         list.compactMap { input in
-            if case .image(let bytes) = input { bytes } else { nil }
+            if case .image(let image) = input { image } else { nil }
         }
     }
 
@@ -42,9 +40,10 @@ struct EmbeddingInputs: Equatable, Sendable {
     ///
     /// - Throws: `RequestError` with status 413 if the text or the list is too long.
     mutating func add(text: String, parameter: String) throws(RequestError) {
-        guard textCount < textLimit else {
+        guard textCount < options.textsPerRequest else {
             throw .tooLarge(
-                "too many texts in a request: the limit is \(textLimit)", parameter: parameter)
+                "too many texts in a request: the limit is \(options.textsPerRequest)",
+                parameter: parameter)
         }
         guard text.utf8.count <= Self.maximumTextBytes else {
             throw .tooLarge(
@@ -57,19 +56,19 @@ struct EmbeddingInputs: Equatable, Sendable {
         list.append(.text(text))
     }
 
-    /// Adds an image in base64 or as a `data:` URL.
+    /// Adds an image in base64 or as a URL.
     ///
     /// - Throws: `RequestError` with status 413 if there are too many images, 400 for other text.
-    ///   The server does not fetch URLs.
     mutating func add(image text: String, parameter: String) throws(RequestError) {
-        guard imageCount < imageLimit else {
+        guard imageCount < options.imagesPerRequest else {
             throw .tooLarge(
-                "too many images in a request: the limit is \(imageLimit)", parameter: parameter)
+                "too many images in a request: the limit is \(options.imagesPerRequest)",
+                parameter: parameter)
         }
         guard !text.isEmpty else {
             throw .invalid("\(parameter): the image is empty", parameter: parameter)
         }
-        list.append(.image(try ImageReference.bytes(of: text, parameter: parameter)))
+        list.append(.image(try ImageReference(text, parameter: parameter, options)))
         imageCount += 1
     }
 
@@ -87,32 +86,36 @@ struct EmbeddingInputs: Equatable, Sendable {
     }
 }
 
-extension ServedModel {
+extension Services {
     /// Encodes texts and images, and returns one vector for each input in the order given.
     ///
     /// - Parameters:
     ///   - inputs: The texts and images, which may be empty.
+    ///   - model: The model.
     ///   - truncating: True to cut off texts at the context length of the model.
     ///   - normalized: True to divide each vector by its L2 norm.
     /// - Returns: The vectors and the number of tokens of all texts.
-    /// - Throws: The errors of the functions `embeddings` for texts and for images.
+    /// - Throws: The errors of `ImageFetcher`, and of the model for texts and for images.
     func embeddings(
-        of inputs: EmbeddingInputs, truncating: Bool, normalized: Bool = true
+        of inputs: EmbeddingInputs, by model: ServedModel, truncating: Bool,
+        normalized: Bool = true
     ) async throws -> (vectors: [[Float]], tokenCount: Int) {
-        let (texts, images) = (inputs.texts, inputs.images)
-        if images.isEmpty, texts.isEmpty { return ([], 0) }
-        if images.isEmpty {
-            let result = try await embeddings(
+        let texts = inputs.texts
+        let fetched = try await images.files(of: inputs.images)
+        let files = fetched.files
+        if files.isEmpty, texts.isEmpty { return ([], 0) }
+        if files.isEmpty {
+            let result = try await model.embeddings(
                 ofTexts: texts, truncating: truncating, normalized: normalized)
             return (result.vectors, result.tokenCount)
         }
         if texts.isEmpty {
-            let result = try await embeddings(ofImages: images, normalized: normalized)
+            let result = try await model.embeddings(ofImages: files, normalized: normalized)
             return (result.map(\.vector), 0)
         }
-        async let encodedTexts = embeddings(
+        async let encodedTexts = model.embeddings(
             ofTexts: texts, truncating: truncating, normalized: normalized)
-        async let encodedImages = embeddings(ofImages: images, normalized: normalized)
+        async let encodedImages = model.embeddings(ofImages: files, normalized: normalized)
         let (first, second) = try await (encodedTexts, encodedImages)
         return (
             inputs.merged(texts: first.vectors, images: second.map(\.vector)), first.tokenCount

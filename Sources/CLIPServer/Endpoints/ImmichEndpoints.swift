@@ -57,8 +57,14 @@ enum ImmichEndpoints {
     /// A request to encode an image or a text.
     struct Job: Equatable, Sendable {
         /// The name of the model, as immich writes it: `ViT-B-32__openai`.
+        enum Input: Equatable, Sendable {
+            /// The bytes of an image file.
+            case image([UInt8])
+            case text(String)
+        }
+
         let model: String
-        let input: EmbeddingInput
+        let input: Input
 
         /// Parses a form.
         ///

@@ -31,8 +31,8 @@ enum OpenAIEndpoints {
             }
             let served = try await services.models.model(named: job.model, for: .embedding)
             try job.check(dimension: served.model.configuration.embeddingDimension)
-            let result = try await served.embeddings(
-                of: job.inputs, truncating: job.truncates, normalized: job.normalizes)
+            let result = try await services.embeddings(
+                of: job.inputs, by: served, truncating: job.truncates, normalized: job.normalizes)
             let name = served.name
             return try await services.response(with: result.vectors, model: name) {
                 response(

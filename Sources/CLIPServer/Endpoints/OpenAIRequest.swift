@@ -14,7 +14,7 @@ internal import Files
 ///
 /// Images are in base64 or `data:` URLs. Members that do not change the vectors of CLIP models,
 /// such as `user`, are ignored. Members that would change them are rejected.
-struct OpenAIRequest: Equatable, Sendable {
+struct OpenAIRequest: Sendable {
     /// The encoding of vectors in the response.
     enum Encoding: String, Sendable {
         /// A list of numbers.

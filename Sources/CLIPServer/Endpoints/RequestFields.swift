@@ -112,7 +112,10 @@ struct RequestFields {
         }
         guard let found, range.contains(found) else {
             throw .invalid(
-                "\(name) must be an integer from \(range.lowerBound) to \(range.upperBound)",
+                """
+                \(name) must be an integer from \(range.lowerBound) to \(range.upperBound), found \
+                \(try shown(name))
+                """,
                 parameter: name)
         }
         return found
@@ -129,10 +132,20 @@ struct RequestFields {
         }
         guard let found, range.contains(found) else {
             throw .invalid(
-                "\(name) must be a number from \(range.lowerBound) to \(range.upperBound)",
+                """
+                \(name) must be a number from \(range.lowerBound) to \(range.upperBound), found \
+                \(try shown(name))
+                """,
                 parameter: name)
         }
         return found
+    }
+    /// Returns the value of a field for messages; of JSON, only numbers and the kinds of others.
+    private func shown(_ name: String) throws(RequestError) -> String {
+        guard let value = value(name) else {
+            return JSONBody.quoted(try string(name, limit: 100) ?? "")
+        }
+        return value.number == nil ? "\(value.kind)" : JSONBody.shortened("\(value)")
     }
 }
 

@@ -118,19 +118,19 @@ enum SearchEndpoints {
     ) async throws -> (vector: [Float], encoded: Int) {
         let record = opened.index.model
         var texts: [String] = []
-        var images: [[UInt8]] = []
+        var images: [ImageReference] = []
         var stored: [Int: [Float]] = [:]
         for (place, term) in terms.enumerated() {
             switch term.operand {
             case .text(let text): texts.append(text)
-            case .image(let bytes): images.append(bytes)
+            case .image(let image): images.append(image)
             case .like(let id, let number):
                 let found = try await services.indexes.threads.run { _ in
                     try like(id, number, record, services.indexes)
                 }
                 switch found {
                 case .vector(let vector): stored[place] = vector
-                case .file(let bytes): images.append(bytes)
+                case .file(let bytes): images.append(.bytes(bytes))
                 }
             }
         }
@@ -151,7 +151,8 @@ enum SearchEndpoints {
                 textVectors = try await model.embeddings(ofTexts: texts, truncating: false).vectors
             }
             if !images.isEmpty {
-                imageVectors = try await model.embeddings(ofImages: images).map(\.vector)
+                let fetched = try await services.images.files(of: images)
+                imageVectors = try await model.embeddings(ofImages: fetched.files).map(\.vector)
             }
         }
         var vectors: [(weight: Float, vector: [Float])] = []

@@ -6,8 +6,7 @@ struct SearchRequest: Sendable {
     /// A part of the query, before it is encoded.
     enum Operand: Sendable, Equatable {
         case text(String)
-        /// The bytes of an image file.
-        case image([UInt8])
+        case image(ImageReference)
         /// An image of an index; of any index if `index` is nil.
         case like(ImageID, index: Int?)
     }
@@ -37,7 +36,7 @@ struct SearchRequest: Sendable {
     ///
     /// - Throws: `RequestError` with status 400 or 413.
     init(query: [(name: String, value: String)]) throws(RequestError) {
-        try self.init(RequestFields(texts: query), files: [])
+        try self.init(RequestFields(texts: query), files: [], ServerOptions())
     }
 
     /// Reads the body of `POST /search`: JSON, or a form with the query and image files.
@@ -45,7 +44,7 @@ struct SearchRequest: Sendable {
     /// - Throws: `RequestError` with status 400, 413 or 415.
     init(body request: ServerRequest, _ options: ServerOptions) throws(RequestError) {
         let (fields, files) = try request.fieldsOfBody(Self.fieldNames, file: "image")
-        try self.init(fields, files: files)
+        try self.init(fields, files: files, options)
         let count = terms.count { if case .image = $0.operand { true } else { false } }
         guard count <= options.imagesPerRequest else {
             throw .tooLarge(
@@ -56,20 +55,22 @@ struct SearchRequest: Sendable {
         }
     }
 
-    private init(_ fields: RequestFields, files: [[UInt8]]) throws(RequestError) {
+    private init(
+        _ fields: RequestFields, files: [[UInt8]], _ options: ServerOptions
+    ) throws(RequestError) {
         var terms: [Term] = []
         if let query = try fields.string("q", limit: Self.longestText) {
             terms += try Self.terms(of: query)
         }
         for text in try fields.strings("like", limit: 200) { terms.append(try Self.like(text)) }
-        terms += files.map { Term(weight: 1, operand: .image($0)) }
+        terms += files.map { Term(weight: 1, operand: .image(.bytes($0))) }
         if let value = fields.value("terms") {
             guard let array = value.array else {
                 throw .invalid("terms must be an array", parameter: "terms")
             }
             try Self.check(count: terms.count + array.count)
             for (place, term) in array.enumerated() {
-                terms.append(try Self.term(term, "terms[\(place)]"))
+                terms.append(try Self.term(term, "terms[\(place)]", options))
             }
         }
         try Self.check(count: terms.count)
@@ -136,7 +137,9 @@ struct SearchRequest: Sendable {
         return .like(id, index: number)
     }
 
-    private static func term(_ value: JSONValue, _ name: String) throws(RequestError) -> Term {
+    private static func term(
+        _ value: JSONValue, _ name: String, _ options: ServerOptions
+    ) throws(RequestError) -> Term {
         let fields = try RequestFields(value, name)
         let weight =
             try fields.number("weight", in: -largestWeight...largestWeight) ?? 1
@@ -156,8 +159,7 @@ struct SearchRequest: Sendable {
             // The size of the body limits the image.
             let text = try fields.string("image", limit: .max) ?? ""
             return Term(
-                weight: weight, operand: .image(try ImageReference.bytes(of: text, parameter: name))
-            )
+                weight: weight, operand: .image(try ImageReference(text, parameter: name, options)))
         default:
             let text = try fields.string("like", limit: 200) ?? ""
             return Term(weight: weight, operand: try operand(like: text[...]))

@@ -51,7 +51,7 @@ enum TextEmbeddingsEndpoints {
     }
 
     /// A request for embeddings.
-    struct Job: Equatable, Sendable {
+    struct Job: Sendable {
         let inputs: EmbeddingInputs
         let normalizes: Bool
         let truncates: Bool

@@ -15,7 +15,13 @@ enum WeaviateEndpoints {
             _, _ in ServerResponse(status: 204)
         },
         Endpoint(method: "GET", path: "/.well-known/ready", errors: .weaviate, isOpen: true) {
-            _, _ in ServerResponse(status: 204)
+            _, services in
+            do {
+                _ = try services.models.resolve(nil, for: .embedding)
+            } catch let error as RequestError where error.status == 404 {
+                throw RequestError(503, "no_model", error.message)
+            }
+            return ServerResponse(status: 204)
         },
         Endpoint(method: "GET", path: "/meta", errors: .weaviate) { _, services in
             let served = try await services.models.model(named: nil, for: .embedding)
@@ -31,7 +37,7 @@ enum WeaviateEndpoints {
             try Self.inputs(of: request, services.options)
         }
         let model = try await services.models.model(named: nil, for: .embedding)
-        let result = try await model.embeddings(of: inputs, truncating: true)
+        let result = try await services.embeddings(of: inputs, by: model, truncating: true)
         return try await services.response(with: result.vectors, model: model.name) {
             response(result.vectors, textCount: inputs.texts.count)
         }

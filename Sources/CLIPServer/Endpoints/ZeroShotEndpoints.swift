@@ -37,8 +37,9 @@ enum ZeroShotEndpoints {
     ) async throws -> ServerResponse {
         let model = try await services.models.model(named: request.model, for: .answer)
         // Read first, so that an unreadable image is reported at once.
-        let image = try await model.embeddings(ofImages: [request.image], normalized: false)
-        let (labels, encoded) = try await labelEmbeddings(request, model, services.options)
+        let fetched = try await services.images.files(of: [request.image])
+        let image = try await model.embeddings(ofImages: fetched.files, normalized: false)
+        let (labels, encoded) = try await labelEmbeddings(request, model)
         let predictions: [Prediction]
         do {
             let vector = image.first?.vector ?? []
@@ -65,7 +66,7 @@ enum ZeroShotEndpoints {
     ///
     /// - Throws: The errors of `ServedModel`; that of a text that is too long names the label.
     private static func labelEmbeddings(
-        _ request: ZeroShotRequest, _ model: ServedModel, _ options: ServerOptions
+        _ request: ZeroShotRequest, _ model: ServedModel
     ) async throws -> (embeddings: Embeddings, encoded: Int) {
         let key = Key(model: model.name, labels: request.labels, templates: request.templates)
         if let entry = cache[key], entry.model.refers(to: model) {
@@ -73,28 +74,22 @@ enum ZeroShotEndpoints {
         }
         let prompts = ZeroShotClassifier.prompts(
             labels: request.labels, templates: request.templates)
-        var vectors: [[Float]] = []
-        vectors.reserveCapacity(prompts.count)
-        // In groups, so that a long list does not fill the queue.
-        let group = max(1, min(256, options.queueLimit / 4))
-        for start in stride(from: 0, to: prompts.count, by: group) {
-            let texts = Array(prompts[start..<min(start + group, prompts.count)])
-            do {
-                vectors += try await model.embeddings(
-                    ofTexts: texts, truncating: false, normalized: false
-                ).vectors
-            } catch let error as RequestError where error.status == 400 {
-                throw try await tooLong(texts, at: start, request, model) ?? error
-            }
+        let vectors: [[Float]]
+        do {
+            vectors = try await model.embeddings(
+                ofTexts: prompts, truncating: false, normalized: false
+            ).vectors
+        } catch let error as RequestError where error.status == 400 {
+            throw try await tooLong(prompts, request, model) ?? error
         }
         let embeddings: Embeddings
         do {
-            embeddings = try await threads.run { [vectors] _ in
+            embeddings = try await threads.run { _ in
                 try ZeroShotClassifier.labelEmbeddings(
                     ofPrompts: vectors, model.model, labels: request.labels,
                     templates: request.templates)
             }
-        } catch let error as CLIPError {
+        } catch let error as CLIPError where error != .noThread {
             throw RequestError.invalid("the labels cannot be encoded: \(error)")
         }
         let texts = (request.labels + request.templates).reduce(0) { $0 + $1.utf8.count + 32 }
@@ -107,21 +102,19 @@ enum ZeroShotEndpoints {
     /// Returns the error of the first prompt that has too many tokens.
     ///
     /// - Parameters:
-    ///   - prompts: Some of the prompts of the request.
-    ///   - start: The index of the first prompt of `prompts` among all prompts, which are in the
-    ///     order of the labels.
+    ///   - prompts: The prompts of the request, in the order of the labels.
     ///   - request: The request, which has the labels and templates of the prompts.
     ///   - served: The model, whose tokenizer counts the tokens.
     /// - Returns: An error that names the label; nil if no prompt has too many tokens.
     /// - Throws: `CLIPError` if there is no thread or no usable tokenizer; `CancellationError`.
     private static func tooLong(
-        _ prompts: [String], at start: Int, _ request: ZeroShotRequest, _ served: ServedModel
+        _ prompts: [String], _ request: ZeroShotRequest, _ served: ServedModel
     ) async throws -> RequestError? {
         let model = served.model
         return try await threads.run { _ in
             for (index, prompt) in prompts.enumerated() {
                 guard let excess = try excess(of: prompt, model) else { continue }
-                let label = request.labels[(start + index) / request.templates.count]
+                let label = request.labels[index / request.templates.count]
                 return RequestError.invalid(
                     """
                     the label \(JSONBody.quoted(label)) is too long: with its template it has \

@@ -2,8 +2,7 @@ internal import CLIP
 
 /// An image and the labels to choose from, from the body of a request.
 struct ZeroShotRequest: Sendable {
-    /// The bytes of an image file.
-    let image: [UInt8]
+    let image: ImageReference
     let labels: [String]
     let templates: [String]
     /// The largest number of predictions; all if nil.
@@ -29,9 +28,9 @@ struct ZeroShotRequest: Sendable {
             throw .invalid("expected one image, found \(files.count)", parameter: "image")
         }
         if let file = files.first {
-            image = file
+            image = .bytes(file)
         } else if let text = try fields.string("image", limit: .max) {
-            image = try ImageReference.bytes(of: text, parameter: "image")
+            image = try ImageReference(text, parameter: "image", options)
         } else {
             throw .invalid("the request has no image", parameter: "image")
         }

@@ -204,10 +204,8 @@ final class HTTPService: Sendable {
             services.metrics.countFailure(error.code)
             return error.response(route.shape)
         } catch CLIPError.noThread {
-            services.metrics.countFailure("no_thread")
-            return RequestError(
-                503, "no_thread", "the system does not allow another thread", retryAfter: 1
-            ).response(route.shape)
+            services.metrics.countFailure(RequestError.noThread.code)
+            return RequestError.noThread.response(route.shape)
         } catch {
             // The error may contain paths of the server.
             report("\(route.request.method) \(route.endpoint?.path ?? "") failed: \(error)")

@@ -2,7 +2,7 @@
 enum ImageReference: Sendable, Equatable {
     /// The bytes of an image file, which have not been examined.
     case bytes([UInt8])
-    /// An `http` or `https` URL, which nothing has resolved yet.
+    /// An `http` or `https` URL, from which `Services` fetches the image if that is allowed.
     case url(String)
 
     /// The largest length of a URL to download, and of the header of a `data:` URL, in bytes.
@@ -13,8 +13,9 @@ enum ImageReference: Sendable, Equatable {
     /// - Parameters:
     ///   - text: The value of the field.
     ///   - parameter: The field of the request that holds the text, for errors.
+    ///   - options: The settings of the server, which say if other URLs are allowed.
     /// - Throws: `RequestError` with status 400.
-    init(_ text: String, parameter: String) throws(RequestError) {
+    init(_ text: String, parameter: String, _ options: ServerOptions) throws(RequestError) {
         let bytes = text.utf8
         // Base64 has no colon, so there is none in the beginning of a bare image.
         guard let colon = bytes.prefix(Self.headerLimit).firstIndex(of: UInt8(ascii: ":")) else {
@@ -30,6 +31,14 @@ enum ImageReference: Sendable, Equatable {
         case "data":
             self = .bytes(try Self.image(bytes[bytes.index(after: colon)...], parameter))
         case "http", "https":
+            guard options.allowsURLs else {
+                throw RequestError(
+                    400, "urls_not_allowed",
+                    """
+                    \(parameter): the server does not fetch URLs: expected the image in base64 or \
+                    as a data: URL
+                    """, parameter: parameter)
+            }
             let url = bytes.count <= Self.urlLimit ? text.trimmed : ""
             let isPrintable = url.utf8.allSatisfy { !$0.isControl && $0 != UInt8(ascii: " ") }
             guard !url.isEmpty, isPrintable else {
@@ -42,22 +51,6 @@ enum ImageReference: Sendable, Equatable {
             throw .invalid(
                 "unsupported URL scheme in \(parameter): expected data:, http: or https:",
                 parameter: parameter)
-        }
-    }
-
-    /// Returns the bytes of an image in base64 or in a `data:` URL.
-    ///
-    /// - Throws: `RequestError` with status 400, also for other URLs: the server does not fetch
-    ///   them.
-    static func bytes(of text: String, parameter: String) throws(RequestError) -> [UInt8] {
-        switch try ImageReference(text, parameter: parameter) {
-        case .bytes(let bytes): return bytes
-        case .url:
-            throw .invalid(
-                """
-                \(parameter): the server does not fetch URLs: expected the image in base64 or as a \
-                data: URL
-                """, parameter: parameter)
         }
     }
 

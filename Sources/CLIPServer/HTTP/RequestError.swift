@@ -39,6 +39,10 @@ struct RequestError: Error, Equatable, Sendable {
         429, "busy", "the server has too many requests in its queue; try again later",
         retryAfter: 1)
 
+    /// 503: the system does not allow another thread, `CLIPError.noThread`.
+    static let noThread = RequestError(
+        503, "no_thread", "the system does not allow another thread", retryAfter: 1)
+
     /// 503: the server finishes the accepted requests and accepts no others.
     static let shuttingDown = RequestError(503, "shutting_down", "the server is shutting down")
 }

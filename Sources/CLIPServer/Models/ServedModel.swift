@@ -127,9 +127,8 @@ final class ServedModel: Sendable {
     ///   - normalized: True to divide each vector by its L2 norm.
     /// - Returns: The vectors and the number of tokens.
     /// - Throws: `RequestError` with status 400 for a text that is too long if `truncating` is
-    ///   false, 413 for a text beyond the limit, 429 if the queue is full,
-    ///   500 if the result is not finite, 503 if the server is shutting down or has no thread;
-    ///   `CancellationError`.
+    ///   false, 413 for a text beyond the limit, 429 if the queue is full, 500 if the result is not
+    ///   finite, 503 if the server is shutting down; `CLIPError.noThread`; `CancellationError`.
     func embeddings(
         ofTexts texts: [String], truncating: Bool, normalized: Bool = true
     ) async throws -> TextEmbeddings {
@@ -204,8 +203,8 @@ final class ServedModel: Sendable {
     /// - Returns: The vector and the size of each image.
     /// - Throws: `RequestError` with status 400 for an image that cannot be read (the message names
     ///   its index), 413 for an image beyond the limits, 429 if the queue is full, 500 if the
-    ///   result is not finite, 503 if the server is shutting down, or has no thread or memory;
-    ///   `CancellationError`.
+    ///   result is not finite, 503 if the server is shutting down or has no memory;
+    ///   `CLIPError.noThread`; `CancellationError`.
     func embeddings(
         ofImages images: [[UInt8]], normalized: Bool = true
     ) async throws -> [EncodedImage] {
@@ -292,8 +291,7 @@ final class ServedModel: Sendable {
                 throw RequestError(
                     500, "non_finite_result",
                     "the result of the model \(name) contains NaN or infinity, first in \(stage)")
-            case .noThread:
-                throw RequestError(503, "no_thread", "\(error)", retryAfter: 1)
+            case .noThread: throw error
             case .missingTokenizer, .malformedTokenizer, .unreadableFile, .unavailableRules,
                 .unknownArchitecture:
                 throw RequestError(

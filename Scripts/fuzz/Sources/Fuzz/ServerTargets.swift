@@ -12,6 +12,11 @@ extension Target {
         let size = form.parts.reduce(0) { $0 + $1.body.count }
         precondition(form.parts.count <= 8 && size <= body.count)
         for part in form.parts { precondition(form.first(part.name) != nil) }
+        let request = ServerRequest(
+            method: "POST", path: "/", headers: [("Content-Type", type)], body: body)
+        _ = try? ImmichEndpoints.Job(request)
+        _ = try? ZeroShotRequest(body: request, ServerOptions())
+        _ = try? SearchRequest(body: request, ServerOptions())
     }
 
     func decodeBase64(_ bytes: [UInt8]) {
@@ -20,7 +25,9 @@ extension Target {
         }
         precondition(Base64.decode(Base64.encode(bytes).utf8) == bytes)
         let text = String(decoding: bytes, as: UTF8.self)
-        switch try? ImageReference(text, parameter: "input") {
+        var options = ServerOptions()
+        options.allowsURLs = true
+        switch try? ImageReference(text, parameter: "input", options) {
         case .bytes(let image): precondition(!image.isEmpty && image.count <= text.utf8.count)
         case .url(let url): precondition(url.utf8.allSatisfy { $0 > 0x20 && $0 != 0x7F })
         case nil: break
@@ -36,6 +43,7 @@ extension Target {
             precondition(target.path.utf8.allSatisfy { $0 >= 0x20 && $0 != 0x7F })
             let segments = target.path.utf8.split(separator: UInt8(ascii: "/"))
             precondition(!segments.contains { $0.elementsEqual("..".utf8) })
+            _ = try? SearchRequest(query: target.query)
         }
         let names = [
             "Host", "Origin", "Sec-Fetch-Site", "Sec-Fetch-Mode", "Authorization",
@@ -67,6 +75,30 @@ extension Target {
             fatalError("what was written is not JSON: \(text)")
         }
         precondition("\(again)" == text)
+        readRequests(bytes)
+    }
+
+    /// Reads a body as the request of each endpoint that takes JSON.
+    private func readRequests(_ body: [UInt8]) {
+        var options = ServerOptions()
+        options.allowsURLs = true
+        let request = ServerRequest(
+            method: "POST", path: "/", headers: [("Content-Type", "application/json")], body: body)
+        if let job = try? OpenAIRequest(request, options) {
+            precondition(job.inputs.texts.count <= options.textsPerRequest)
+            precondition(job.inputs.images.count <= options.imagesPerRequest)
+        }
+        _ = try? TextEmbeddingsEndpoints.Job(request, options)
+        _ = try? WeaviateEndpoints.inputs(of: request, options)
+        _ = try? ImmichEndpoints.entry(in: body)
+        if let question = try? ZeroShotRequest(body: request, options) {
+            precondition(ZeroShotRequest.labelCounts.contains(question.labels.count))
+            precondition(!question.templates.isEmpty)
+        }
+        if let search = try? SearchRequest(body: request, options) {
+            precondition((1...SearchRequest.termLimit).contains(search.terms.count))
+            precondition(search.terms.allSatisfy { $0.weight.isFinite && $0.weight != 0 })
+        }
     }
 
     /// Splits bytes at the first line feeds into `count` pieces, of which the last may be empty.

@@ -1,0 +1,9 @@
+#ifndef CLIP_PUBLIC_ADDRESS_H
+#define CLIP_PUBLIC_ADDRESS_H
+
+#include <sys/socket.h>
+
+// Returns 1 for the address of a host of the public internet; see clip_http_is_public.
+int clip_is_public_address(const struct sockaddr *address);
+
+#endif

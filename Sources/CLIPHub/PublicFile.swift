@@ -1,0 +1,121 @@
+internal import CHTTP
+internal import Files
+
+/// A file of the public internet, named by somebody who is not trusted.
+///
+/// Only hosts with public addresses are connected to, whatever their names resolve to and wherever
+/// they redirect: this machine and its network are out of reach. No credentials are sent, and no
+/// proxy is used.
+package struct PublicFile: Sendable {
+    /// The reason why a file was not downloaded.
+    package enum Failure: Error, Equatable {
+        /// libcurl is not installed.
+        case noTransport
+        /// The file has more bytes than the limit.
+        case tooLarge
+        /// The URL is invalid, or the host does not send the file; the text is a clause.
+        case failed(String)
+        case cancelled
+    }
+
+    private let address: WebAddress
+    private let isPublicOnly: Bool
+    private static let redirectLimit = 3
+
+    /// Parses a URL.
+    ///
+    /// - Throws: `Failure.failed` if it is not an http or https URL, or has credentials.
+    package init(url: String) throws(Failure) {
+        try self.init(url: url, publicOnly: true)
+    }
+
+    /// Parses a URL, which may be one of this machine if `publicOnly` is false.
+    init(url: String, publicOnly: Bool) throws(Failure) {
+        guard let address = WebAddress(url) else {
+            throw .failed(
+                "expected a URL of http or https in printable ASCII, without credentials")
+        }
+        (self.address, isPublicOnly) = (address, publicOnly)
+    }
+
+    /// Returns true if an IP address is one of the public internet.
+    static func isPublic(address: String) -> Bool { clip_http_is_public(address) != 0 }
+
+    /// Downloads the file.
+    ///
+    /// - Parameters:
+    ///   - limit: The largest size in bytes.
+    ///   - seconds: The time for the whole download, redirects included.
+    ///   - isCancelled: Returns true to stop the download.
+    /// - Returns: The bytes of the file.
+    /// - Throws: `Failure`.
+    package func read(
+        limit: Int, seconds: Int = 10, isCancelled: () -> Bool = { false }
+    ) throws(Failure) -> [UInt8] {
+        let end = SuspendingClock.now + .seconds(seconds)
+        func isOver() -> Bool { isCancelled() || SuspendingClock.now >= end }
+        var bytes: [UInt8] = []
+        let request: HTTPRequest
+        do throws(HubError) {
+            request = try follow(seconds, isCancelled: isOver)
+        } catch {
+            throw isOver() ? Self.failure(isCancelled(), seconds) : Self.failure(error)
+        }
+        while !isOver() {
+            switch request.read() {
+            case .bytes(let count):
+                guard count <= limit - bytes.count else { throw .tooLarge }
+                bytes += request.buffer[..<count]
+            case .waiting: break
+            case .end: return bytes
+            case .failed(let reason): throw .failed(reason)
+            }
+        }
+        throw Self.failure(isCancelled(), seconds)
+    }
+
+    /// Requests the URL, and returns the response with status 200 to which redirects lead.
+    private func follow(
+        _ seconds: Int, isCancelled: () -> Bool
+    ) throws(HubError) -> HTTPRequest {
+        var policy = TransferPolicy()
+        policy.stall = seconds + 1
+        let certificates = Certificates(environment: environmentVariables())
+        var address = address
+        for _ in 0...Self.redirectLimit {
+            let request = try HTTPRequest(
+                address, headers: ["Accept: image/*", "Accept-Encoding: identity"], policy: policy,
+                certificates: certificates, publicOnly: isPublicOnly)
+            let status = try request.status(isCancelled: isCancelled)
+            if status == 200 { return request }
+            guard [301, 302, 303, 307, 308].contains(status) else {
+                throw .refused(url: address.shown, status: status, hasToken: false)
+            }
+            guard let next = request.header("location").flatMap(address.following),
+                next.scheme == "https" || address.scheme == "http"
+            else {
+                throw .badRedirect(
+                    url: address.shown,
+                    reason: "the redirect has no valid Location, or leaves https")
+            }
+            address = next
+        }
+        throw .badRedirect(url: address.shown, reason: "too many redirects")
+    }
+
+    /// The failure of a download that was stopped by its caller, or because its time was over.
+    private static func failure(_ isCancelled: Bool, _ seconds: Int) -> Failure {
+        isCancelled ? .cancelled : .failed("it did not arrive within \(seconds) seconds")
+    }
+
+    private static func failure(_ error: HubError) -> Failure {
+        switch error {
+        case .noTransport: .noTransport
+        case .cancelled: .cancelled
+        case .refused(_, let status, _): .failed("the host responded with status \(status)")
+        case .unreachable(_, let reason), .badRedirect(_, let reason): .failed(reason)
+        case .untrusted: .failed("the certificate of the host is not trusted")
+        default: .failed("\(error)")
+        }
+    }
+}
