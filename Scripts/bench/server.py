@@ -104,7 +104,7 @@ def make_servers(arguments):
     quiet = environment() | {"DO_NOT_TRACK": "1", "INFINITY_ANONYMOUS_USAGE_STATS": "0"}
     ours = Server("clip serve", "/v1/embeddings", model,
                   lambda port: [clip, "serve", "--model", model, "--host", HOST, "--port", port,
-                                "--log", "none"],
+                                "--log", "none", "--precision", arguments.precision],
                   environment())
     theirs = Server("infinity", "/embeddings", NAME, lambda port: [
         arguments.infinity_python, program, "v2", "--model-id", model, "--served-model-name", NAME,
@@ -251,6 +251,8 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=8)
     parser.add_argument("--starts", type=int, default=3)
+    parser.add_argument("--precision", choices=["fp32", "bf16", "int8"], default="fp32",
+                        help="of clip serve; infinity computes in float32")
     parser.add_argument("--output", type=pathlib.Path)
     parser.add_argument("--infinity-options", nargs=argparse.REMAINDER, default=[])
     arguments = parser.parse_args()

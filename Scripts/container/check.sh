@@ -28,8 +28,10 @@ install_packages debootstrap curl python3
 work=$(mktemp -d)
 root=${root:-$work/root}
 server=""
+mounted=""
 finish() {
     [ -z "$server" ] || kill -KILL "$server" 2>/dev/null || true
+    [ -z "$mounted" ] || umount "$mounted" || true
     rm -rf "$work"
 }
 trap finish EXIT
@@ -39,6 +41,11 @@ if [ ! -e "$root/etc/debian_version" ]; then
     debootstrap --variant=minbase --include="$(paste -sd, "$here/packages.txt")" \
         bookworm "$root" >"$work/debootstrap.log" ||
         { tail "$work/debootstrap.log" >&2 && exit 1; }
+fi
+# As in a container; Swift reads the arguments of the process there.
+if [ ! -e "$root/proc/self" ]; then
+    mount -t proc proc "$root/proc"
+    mounted=$root/proc
 fi
 install -m 755 "$clip" "$root/usr/local/bin/clip"
 install -d -o 65532 -g 65532 "$root/data"
@@ -85,4 +92,4 @@ wait "$server" || status=$?
 server=""
 [ "$status" = 0 ] || { echo "the exit status after SIGTERM is $status" >&2 && exit 1; }
 echo "clip serve works in Debian bookworm with $(wc -l <"$here/packages.txt") added packages;" \
-    "the root has $(du -sm "$root" | cut -f 1) MB, the binary $(($(stat -c %s "$clip") / 1000000))"
+    "the root has $(du -smx "$root" | cut -f 1) MB, the binary $(($(stat -c %s "$clip") / 1000000))"

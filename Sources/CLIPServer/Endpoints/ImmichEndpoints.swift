@@ -89,6 +89,13 @@ enum ImmichEndpoints {
             guard image != nil || text.map({ !$0.isEmpty }) ?? false else {
                 throw .invalid("either image or text must be provided")
             }
+            if let text, text.count > EmbeddingInputs.maximumTextBytes {
+                throw .tooLarge(
+                    """
+                    the text is too long: found \(text.count) bytes, the limit is \
+                    \(EmbeddingInputs.maximumTextBytes)
+                    """, parameter: "text")
+            }
             switch kind {
             case .visual:
                 guard let image else {
@@ -98,13 +105,6 @@ enum ImmichEndpoints {
             case .textual:
                 guard image == nil, let text else {
                     throw .invalid("clip.textual needs a text, found an image", parameter: "text")
-                }
-                guard text.count <= EmbeddingInputs.maximumTextBytes else {
-                    throw .tooLarge(
-                        """
-                        the text is too long: found \(text.count) bytes, the limit is \
-                        \(EmbeddingInputs.maximumTextBytes)
-                        """, parameter: "text")
                 }
                 guard let text = String(validating: text, as: UTF8.self) else {
                     throw .invalid("the text is not UTF-8", parameter: "text")
