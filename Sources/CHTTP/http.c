@@ -139,20 +139,26 @@ struct clip_http_response {
     char *headers;
     size_t header_count;
     int has_headers;  // 1 once the empty line after the headers has arrived
-    int is_private;  // 1 if a connection to an address that is not public was prevented
+    int is_private;  // 1 if connections were prevented because their addresses are not public
+    int has_public;  // 1 if an address was public
     int is_done;
     CURLcode outcome;
 };
 
 // Opens the socket of a connection, to public addresses only. libcurl calls this after it has
-// resolved the name, so that no other address can be used than the one that was judged.
+// resolved the name, so the checked address is the one that is connected to.
 static curl_socket_t open_public(void *context, curlsocktype purpose, struct curl_sockaddr *to) {
     clip_http_response *response = context;
     if (purpose != CURLSOCKTYPE_IPCXN || !clip_is_public_address(&to->addr)) {
         response->is_private = 1;
         return CURL_SOCKET_BAD;
     }
+    response->has_public = 1;
+#if defined(SOCK_CLOEXEC)
+    return socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
+#else
     return socket(to->family, to->socktype, to->protocol);
+#endif
 }
 
 static size_t take_body(char *bytes, size_t size, size_t count, void *context) {
@@ -322,7 +328,8 @@ int clip_http_is_untrusted(const clip_http_response *response) {
 }
 
 int clip_http_is_private(const clip_http_response *response) {
-    return response->is_done && response->outcome != CURLE_OK && response->is_private;
+    return response->is_done && response->outcome != CURLE_OK && response->is_private &&
+           !response->has_public;
 }
 
 const char *clip_http_message(const clip_http_response *response) {

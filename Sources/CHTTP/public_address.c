@@ -1,6 +1,9 @@
+#define _DEFAULT_SOURCE  // interfaces
+
 #include "public_address.h"
 
 #include <arpa/inet.h>
+#include <ifaddrs.h>
 #include <netinet/in.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -28,6 +31,7 @@ static int is_public_ipv4(const uint8_t *address) {
     static const address_range special[] = {
         {{0}, 8},            {{10}, 8},           {{100, 64}, 10},      {{127}, 8},
         {{169, 254}, 16},    {{172, 16}, 12},     {{192, 0, 0}, 24},    {{192, 0, 2}, 24},
+        {{168, 63, 129, 16}, 32},  // answers inside virtual machines of Azure only
         {{192, 88, 99}, 24}, {{192, 168}, 16},    {{198, 18}, 15},      {{198, 51, 100}, 24},
         {{203, 0, 113}, 24}, {{224}, 4},          {{240}, 4},
     };
@@ -50,12 +54,48 @@ static int is_public_ipv6(const uint8_t *address) {
            && !is_within(address, special, sizeof special / sizeof *special);
 }
 
+// Returns the bytes of an IP address and sets their number; NULL for other families.
+static const uint8_t *bytes_of(const struct sockaddr *address, size_t *count) {
+    if (address == NULL) return NULL;
+    switch (address->sa_family) {
+    case AF_INET:
+        *count = 4;
+        return (const uint8_t *)&((const struct sockaddr_in *)address)->sin_addr;
+    case AF_INET6:
+        *count = 16;
+        return (const uint8_t *)&((const struct sockaddr_in6 *)address)->sin6_addr;
+    default: return NULL;
+    }
+}
+
+// Returns 1 if an address lies in the network of an interface of this machine, which includes the
+// machine itself. IPv6 gives the devices of a home network global addresses.
+static int is_near(const uint8_t *address, size_t count) {
+    struct ifaddrs *interfaces;
+    if (getifaddrs(&interfaces) != 0) return 1;
+    int found = 0;
+    for (struct ifaddrs *i = interfaces; i != NULL && !found; i = i->ifa_next) {
+        size_t size, mask_size;
+        const uint8_t *own = bytes_of(i->ifa_addr, &size);
+        const uint8_t *mask = bytes_of(i->ifa_netmask, &mask_size);
+        if (own == NULL || size != count) continue;
+        int is_within = 1, has_network = 0;
+        for (size_t k = 0; k < count; k++) {
+            uint8_t bits = mask != NULL && mask_size == count ? mask[k] : 0xFF;
+            has_network |= bits != 0;
+            is_within &= ((own[k] ^ address[k]) & bits) == 0;
+        }
+        found = is_within && (has_network || memcmp(own, address, count) == 0);
+    }
+    freeifaddrs(interfaces);
+    return found;
+}
+
 int clip_is_public_address(const struct sockaddr *address) {
-    if (address->sa_family == AF_INET)
-        return is_public_ipv4((const uint8_t *)&((const struct sockaddr_in *)address)->sin_addr);
-    if (address->sa_family == AF_INET6)
-        return is_public_ipv6((const uint8_t *)&((const struct sockaddr_in6 *)address)->sin6_addr);
-    return 0;
+    size_t count;
+    const uint8_t *bytes = bytes_of(address, &count);
+    if (bytes == NULL) return 0;
+    return (count == 4 ? is_public_ipv4(bytes) : is_public_ipv6(bytes)) && !is_near(bytes, count);
 }
 
 int clip_http_is_public(const char *address) {

@@ -33,6 +33,7 @@ final class HTTPRequest {
     /// The event that `status` read; the next `read` returns it.
     private var first: Event?
     private let certificates: Certificates
+    private let isPublicOnly: Bool
     /// The longest wait for the complete response header, in seconds.
     private let headerSeconds: Double
 
@@ -48,6 +49,7 @@ final class HTTPRequest {
     ) throws(HubError) {
         self.address = address
         self.certificates = certificates
+        isPublicOnly = publicOnly
         headerSeconds = Double(policy.stall) + policy.slowSeconds
         guard clip_http_is_available() != 0 else { throw .noTransport }
         let lines = headers.joined(separator: "\n")
@@ -86,9 +88,12 @@ final class HTTPRequest {
             let status = clip_http_status(response)
             guard status == 0 else { return status }
             if case .failed(let reason) = event {
-                guard clip_http_is_private(response) == 0 else {
+                // One reason for both, which does not tell names of a private network.
+                let isUnknown = isPublicOnly && reason.hasPrefix("Could not resolve")
+                guard clip_http_is_private(response) == 0, !isUnknown else {
                     throw .unreachable(
-                        url: shownURL, reason: "its address is not one of the public internet")
+                        url: shownURL,
+                        reason: "the host is unknown, or its IP address is not public")
                 }
                 guard clip_http_is_untrusted(response) == 0 else {
                     throw .untrusted(

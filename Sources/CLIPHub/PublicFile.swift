@@ -1,11 +1,10 @@
 internal import CHTTP
 internal import Files
 
-/// A file of the public internet, named by somebody who is not trusted.
+/// A file on the public internet whose URL comes from an untrusted client.
 ///
-/// Only hosts with public addresses are connected to, whatever their names resolve to and wherever
-/// they redirect: this machine and its network are out of reach. No credentials are sent, and no
-/// proxy is used.
+/// Only public IP addresses outside of this machine's own networks are connected to, whatever a
+/// name resolves to and wherever a host redirects. No credentials are sent, and no proxy is used.
 package struct PublicFile: Sendable {
     /// The reason why a file was not downloaded.
     package enum Failure: Error, Equatable {
@@ -21,6 +20,10 @@ package struct PublicFile: Sendable {
     private let address: WebAddress
     private let isPublicOnly: Bool
     private static let redirectLimit = 3
+    /// Some hosts refuse requests without a User-Agent.
+    private static let headers = [
+        "User-Agent: swift-clip", "Accept: image/*", "Accept-Encoding: identity",
+    ]
 
     /// Parses a URL.
     ///
@@ -33,7 +36,7 @@ package struct PublicFile: Sendable {
     init(url: String, publicOnly: Bool) throws(Failure) {
         guard let address = WebAddress(url) else {
             throw .failed(
-                "expected a URL of http or https in printable ASCII, without credentials")
+                "expected an http or https URL of printable ASCII without credentials")
         }
         (self.address, isPublicOnly) = (address, publicOnly)
     }
@@ -84,7 +87,7 @@ package struct PublicFile: Sendable {
         var address = address
         for _ in 0...Self.redirectLimit {
             let request = try HTTPRequest(
-                address, headers: ["Accept: image/*", "Accept-Encoding: identity"], policy: policy,
+                address, headers: Self.headers, policy: policy,
                 certificates: certificates, publicOnly: isPublicOnly)
             let status = try request.status(isCancelled: isCancelled)
             if status == 200 { return request }

@@ -97,6 +97,8 @@ struct Serve: ParsableCommand {
         }
         let key = try network.key()
         shareFreedMemory()
+        // A name server that does not answer would hold the few threads of downloads for long.
+        if network.allowURLs { setenv("RES_OPTIONS", "timeout:2 attempts:1", 0) }
         // Before any thread starts.
         let (stopping, isQuiet) = (Stopping(), common.quiet)
         Interruption.receive { stopping.receive($0, isQuiet: isQuiet) }
@@ -160,7 +162,8 @@ struct Serve: ParsableCommand {
     /// Returns the largest number of connections: that of the options, or fewer if the process may
     /// open too few files.
     private func connectionLimit(files: Int?) throws -> Int {
-        let own = 48  // weights, indexes, the log, and sockets that are not accepted yet
+        // Weights, indexes, the log, sockets that are not accepted yet, and downloads.
+        let own = network.allowURLs ? 96 : 48
         guard let files, files < network.maxConnections + own else {
             return network.maxConnections
         }

@@ -43,7 +43,8 @@ import Testing
         "203.0.113.9", "224.0.0.1", "239.1.1.1", "240.0.0.1", "255.255.255.255", "::", "::1",
         "::127.0.0.1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::192.168.1.1",
         "64:ff9b:1::8.8.8.8", "100::1", "fe80::1", "fec0::1", "fc00::1", "fd12:3456::1", "ff02::1",
-        "2001::1", "2001:db8::1", "2002:7f00:1::", "3fff::1", "5f00::1", "", "localhost",
+        "168.63.129.16", "2001::1", "2001:db8::1", "2002:7f00:1::", "3fff::1", "5f00::1", "",
+        "localhost",
         "127.1", "0x7f.0.0.1", "2130706433", "8.8.8.8.8", "8.8.8.8/8",
     ])
     func otherAddressesAreNotPublic(address: String) {
@@ -56,7 +57,7 @@ import Testing
         let port = server.port
         for host in ["127.0.0.1", "localhost", "127.1", "0x7f000001", "2130706433", "0.0.0.0"] {
             let reason = Self.reason("http://\(host):\(port)/a.png", publicOnly: true)
-            #expect(reason == "its address is not one of the public internet", "\(host)")
+            #expect(reason == "the host is unknown, or its IP address is not public", "\(host)")
         }
         for host in ["[::1]", "[::ffff:127.0.0.1]", "[::]"] {
             #expect(Self.reason("http://\(host):\(port)/", publicOnly: true) != nil, "\(host)")
@@ -114,6 +115,6 @@ import Testing
         "http://user:word@example.com/", "http://a b/", "http://ä.example/", "http://a/\u{0}",
     ])
     func otherURLsAreRejected(url: String) {
-        #expect(Self.reason(url)?.hasPrefix("expected a URL") == true)
+        #expect(Self.reason(url)?.hasPrefix("expected an http") == true)
     }
 }

@@ -32,7 +32,9 @@ import Testing
 
     @Test(arguments: ["http://example.com/a.png", "HTTPS://example.com/a.png?x=1,2"])
     func urlsAreKept(text: String) throws {
-        #expect(try ImageReference(text, parameter: "input", Self.options) == .url(text))
+        #expect(
+            try ImageReference(text, parameter: "input", Self.options)
+                == .url(text, parameter: "input"))
     }
 
     @Test func urlsAreRejectedUnlessAllowed() {

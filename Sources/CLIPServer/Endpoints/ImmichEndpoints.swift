@@ -56,13 +56,13 @@ enum ImmichEndpoints {
 
     /// A request to encode an image or a text.
     struct Job: Equatable, Sendable {
-        /// The name of the model, as immich writes it: `ViT-B-32__openai`.
         enum Input: Equatable, Sendable {
             /// The bytes of an image file.
             case image([UInt8])
             case text(String)
         }
 
+        /// The name of the model, as immich writes it: `ViT-B-32__openai`.
         let model: String
         let input: Input
 

@@ -12,7 +12,7 @@ internal import Files
 /// - Ours: `"truncate": true` cuts off texts at the context length. Without it a long text is an
 ///   error.
 ///
-/// Images are in base64 or `data:` URLs. Members that do not change the vectors of CLIP models,
+/// Images are in base64 or URLs. Members that do not change the vectors of CLIP models,
 /// such as `user`, are ignored. Members that would change them are rejected.
 struct OpenAIRequest: Sendable {
     /// The encoding of vectors in the response.

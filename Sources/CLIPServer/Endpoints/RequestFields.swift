@@ -140,7 +140,9 @@ struct RequestFields {
         }
         return found
     }
-    /// Returns the value of a field for messages; of JSON, only numbers and the kinds of others.
+
+    /// Returns the value of a field for an error message: a number as it is written, otherwise the
+    /// JSON type.
     private func shown(_ name: String) throws(RequestError) -> String {
         guard let value = value(name) else {
             return JSONBody.quoted(try string(name, limit: 100) ?? "")

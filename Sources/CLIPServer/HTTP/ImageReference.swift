@@ -3,7 +3,15 @@ enum ImageReference: Sendable, Equatable {
     /// The bytes of an image file, which have not been examined.
     case bytes([UInt8])
     /// An `http` or `https` URL, from which `Services` fetches the image if that is allowed.
-    case url(String)
+    ///
+    /// `parameter` is the field of the request that holds the URL, for errors.
+    case url(String, parameter: String)
+
+    /// True for an image that must be downloaded.
+    var isURL: Bool { bytes == nil }
+
+    /// The bytes of an image file; nil for a URL.
+    var bytes: [UInt8]? { if case .bytes(let bytes) = self { bytes } else { nil } }
 
     /// The largest length of a URL to download, and of the header of a `data:` URL, in bytes.
     private static let (urlLimit, headerLimit) = (8192, 256)
@@ -46,7 +54,7 @@ enum ImageReference: Sendable, Equatable {
                     "the URL in \(parameter) is longer than \(Self.urlLimit) bytes or contains "
                         + "spaces or control characters", parameter: parameter)
             }
-            self = .url(url)
+            self = .url(url, parameter: parameter)
         default:
             throw .invalid(
                 "unsupported URL scheme in \(parameter): expected data:, http: or https:",

@@ -29,7 +29,7 @@ extension Target {
         options.allowsURLs = true
         switch try? ImageReference(text, parameter: "input", options) {
         case .bytes(let image): precondition(!image.isEmpty && image.count <= text.utf8.count)
-        case .url(let url): precondition(url.utf8.allSatisfy { $0 > 0x20 && $0 != 0x7F })
+        case .url(let url, _): precondition(url.utf8.allSatisfy { $0 > 0x20 && $0 != 0x7F })
         case nil: break
         }
     }
