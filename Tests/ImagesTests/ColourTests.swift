@@ -233,7 +233,8 @@ import Testing
             for turn in 0..<8 * names.count {
                 group.addTask {
                     let place = turn * 5 % names.count
-                    #expect(try samples(decoded(file(names[place]))) == expected[place])
+                    let found = try samples(decoded(file(names[place])))
+                    #expect(found == expected[place])
                 }
             }
             try await group.waitForAll()

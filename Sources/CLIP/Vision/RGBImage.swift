@@ -99,8 +99,8 @@ public struct RGBImage: Sendable, Equatable {
         public var appliesOrientation = true
         /// True to scale 16-bit grey to 8 bits; false to clip values above 255, as Pillow does.
         public var scales16Bits = true
-        /// True to convert pixels from an embedded ICC profile to sRGB; false to ignore profiles, as
-        /// Pillow does.
+        /// True to convert pixels from an embedded ICC profile to sRGB; false to ignore profiles,
+        /// as Pillow does.
         ///
         /// The conversion is that of Pillow's `ImageCms.profileToProfile`: the perceptual intent,
         /// without black point compensation. It needs Little CMS 2 (liblcms2.so.2); without it
@@ -137,8 +137,8 @@ public struct RGBImage: Sendable, Equatable {
         /// Makes the default options.
         public init() {}
 
-        /// The behaviour of OpenAI's Python code: EXIF and ICC profiles are ignored, and 16-bit grey
-        /// is clipped.
+        /// The behaviour of OpenAI's Python code: EXIF and ICC profiles are ignored, and 16-bit
+        /// grey is clipped.
         public static var reference: DecodingOptions {
             var options = DecodingOptions()
             options.appliesOrientation = false
