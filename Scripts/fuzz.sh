@@ -24,9 +24,9 @@ binary=$(swift build --package-path Scripts/fuzz --scratch-path "$work/build" -c
 seeds() {
     local fixtures=Tests/Fixtures
     case $1 in
-        jpeg) find $fixtures/images -name '*.jpg' ;;
-        png) find $fixtures/images -name '*.png' ;;
-        webp) find $fixtures/images -name '*.webp' ;;
+        jpeg) find $fixtures/images $fixtures/colour -name '*.jpg' ;;
+        png) find $fixtures/images $fixtures/colour -name '*.png' ;;
+        webp) find $fixtures/images $fixtures/colour -name '*.webp' ;;
         resize) find $fixtures/images -name 'small.png' -o -name 'rgb.jpg' ;;
         safetensors) find $fixtures/formats -name '*.safetensors' ;;
         checkpoint) find $fixtures/formats -name '*.pt' -o -name '*.pth' -o -name '*.bin' ;;

@@ -20,6 +20,7 @@ temporary folder and compares, byte for byte.
     evaluation/ metrics, losses and gradients of small inputs           (goldens_evaluation.py)
     images/     small images, decoded, resized and cropped by Pillow      (goldens_images.py),
                 and drawings by Pillow                                  (goldens_drawings.py)
+    colour/     images with ICC profiles, converted by Pillow         (goldens_colour.py)
     MANIFEST.json   every file with its size and SHA-256, and the versions that made them
 """
 
@@ -38,6 +39,7 @@ import torch
 from PIL import Image
 from torch.nn.functional import normalize
 
+import goldens_colour
 import goldens_drawings
 import goldens_evaluation
 import goldens_families
@@ -58,7 +60,7 @@ PACKAGES = (
     "clip-anytorch", "safetensors", "numpy", "clip_benchmark", "scikit-learn", "scipy",
     "sentencepiece", "tokenizers", "timm",
 )  # fmt: skip
-CODECS = ("libjpeg_turbo", "zlib", "zlib_ng", "webp")
+CODECS = ("libjpeg_turbo", "zlib", "zlib_ng", "webp", "littlecms2")
 IMAGES = ["rgb.jpg", "rgb.png"]
 TEXTS = ["a man riding bicycle", "a man climbing mountain", "a photo of a cat"]
 
@@ -114,6 +116,7 @@ def make(target: Path) -> None:
     goldens_formats.make(target / "formats", SEED)
     goldens_images.make(target / "images", SEED)
     goldens_drawings.make(target / "images")
+    goldens_colour.make(target / "colour")
     goldens_text.make(target / "text", SEED)
     goldens_repair.make(target / "text")
     goldens_tokenizers.make(target / "tokenizers")

@@ -27,6 +27,17 @@ typedef struct {
 clip_image_status clip_image_allocate(clip_image *out, const clip_image_layout *layout,
                                           const clip_image_options *options);
 
+// The largest ICC profile that is read, in bytes; larger ones are ignored.
+enum { CLIP_LARGEST_PROFILE = 1 << 24 };
+
+// Copies an ICC profile into `out`, unless it has one already.
+void clip_profile_set(clip_image *out, const uint8_t *bytes, size_t count);
+// Read the ICC profile of a JPEG or PNG into `out`. An incomplete or corrupt one is ignored.
+void clip_jpeg_read_profile(const uint8_t *bytes, size_t count, clip_image *out);
+void clip_png_read_profile(const uint8_t *bytes, size_t count, clip_image *out);
+// Converts the pixels from the profile of `image` to sRGB, as clip_image_decode describes.
+void clip_image_convert_to_srgb(clip_image *image);
+
 // Reserves `bytes` of the process's image memory; `bytes` must be at most `limit`. If `waits`,
 // first waits until the reservations of all threads stay within `limit`; calls are served in order.
 void clip_memory_acquire(uint64_t bytes, uint64_t limit, bool waits);

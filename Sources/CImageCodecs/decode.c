@@ -25,7 +25,10 @@ clip_image_status clip_image_allocate(clip_image *out, const clip_image_layout *
 
 void clip_image_free(clip_image *image) {
     free(image->pixels);
+    free(image->profile);
     image->pixels = NULL;
+    image->profile = NULL;
+    image->profile_count = 0;
 }
 
 // Releases reserved image memory above `bytes`.
@@ -62,6 +65,10 @@ clip_image_status clip_image_decode(const uint8_t *bytes, size_t count,
         decode ? decode(bytes, count, options, out) : CLIP_IMAGE_UNKNOWN;
     if (out->orientation == 0) out->orientation = 1;
     if (status == CLIP_IMAGE_OK) {
+        if (options->reads_profile) clip_image_convert_to_srgb(out);
+        free(out->profile);
+        out->profile = NULL;
+        out->profile_count = 0;
         keep(out, (uint64_t)out->width * out->height * (uint64_t)out->channels);
     } else {
         clip_image_free(out);

@@ -210,5 +210,8 @@ clip_image_status clip_decode_jpeg(const uint8_t *bytes, size_t count,
     decoder.manager.emit_message = warn;
     clip_image_status status = decode(&decoder, bytes, count, options);
     jpeg_destroy_decompress(&decoder.info);
+    if (status == CLIP_IMAGE_OK && options->reads_profile) {
+        clip_jpeg_read_profile(bytes, count, out);
+    }
     return status;
 }

@@ -267,5 +267,8 @@ clip_image_status clip_decode_png(const uint8_t *bytes, size_t count,
         decoder.info ? decode(&decoder, options) : CLIP_IMAGE_OUT_OF_MEMORY;
     if (decoder.png) png_destroy_read_struct(&decoder.png, &decoder.info, NULL);
     if (status == CLIP_IMAGE_OK) out->orientation = clip_png_orientation(bytes, count);
+    if (status == CLIP_IMAGE_OK && options->reads_profile) {
+        clip_png_read_profile(bytes, count, out);
+    }
     return status;
 }

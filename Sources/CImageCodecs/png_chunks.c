@@ -82,6 +82,42 @@ uint64_t clip_png_inflated_size(const uint8_t *bytes, size_t count, uint64_t lim
     return status == Z_STREAM_END && size <= limit ? size : 0;
 }
 
+// MARK: The ICC profile
+
+// Returns the limit on the inflated size of a profile, which begins with its own size; 0 if the
+// compressed data is corrupt.
+static size_t profile_size(const uint8_t *bytes, size_t count) {
+    uint8_t size[4];
+    z_stream stream = {.next_in = (Bytef *)bytes, .avail_in = (uInt)count,  // zlib only reads it
+                       .next_out = size, .avail_out = sizeof size};
+    if (inflateInit(&stream) != Z_OK) return 0;
+    inflate(&stream, Z_SYNC_FLUSH);
+    inflateEnd(&stream);
+    return stream.avail_out == 0 ? big32(size) : 0;
+}
+
+void clip_png_read_profile(const uint8_t *bytes, size_t count, clip_image *out) {
+    for (chunks c = all_chunks(bytes, count); next(&c) && !is(&c, "IDAT");) {
+        if (!is(&c, "iCCP") || !is_sound(&c)) continue;
+        // A name that ends with a 0, the compression method, which is 0, and the compressed data.
+        const uint8_t *end = c.data + c.length, *p = memchr(c.data, 0, c.length);
+        if (!p || end - p < 2 || p[1] != 0) return;
+        p += 2;
+        uLongf size = (uLongf)profile_size(p, (size_t)(end - p));
+        if (size == 0 || size > CLIP_LARGEST_PROFILE) return;
+        out->profile = malloc(size);
+        if (!out->profile) return;
+        int status = uncompress(out->profile, &size, p, (uLong)(end - p));
+        if (status == Z_OK) {
+            out->profile_count = size;
+        } else {
+            free(out->profile);
+            out->profile = NULL;
+        }
+        return;
+    }
+}
+
 // MARK: Texts
 
 // The limit on the inflated size of texts, which is that of Pillow.

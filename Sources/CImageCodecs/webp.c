@@ -42,8 +42,9 @@ static clip_image_status decode_animation(WebPData data, clip_image *out) {
     return CLIP_IMAGE_DAMAGED;
 }
 
-// Reads the orientation as Pillow does: from the EXIF block or, if that has none, the XMP packet.
-static void read_orientation(const WebPData *data, clip_image *out) {
+// Reads the orientation as Pillow does, from the EXIF block or, if that has none, the XMP packet;
+// and the ICC profile, if it is asked for.
+static void read_metadata(const WebPData *data, bool reads_profile, clip_image *out) {
     WebPDemuxer *demuxer = WebPDemux(data);
     WebPChunkIterator chunk;
     out->orientation = 0;
@@ -57,6 +58,10 @@ static void read_orientation(const WebPData *data, clip_image *out) {
     }
     if (demuxer && out->orientation == 0 && WebPDemuxGetChunk(demuxer, "XMP ", 1, &chunk)) {
         out->orientation = clip_xmp_orientation(chunk.chunk.bytes, chunk.chunk.size);
+        WebPDemuxReleaseChunkIterator(&chunk);
+    }
+    if (demuxer && reads_profile && WebPDemuxGetChunk(demuxer, "ICCP", 1, &chunk)) {
+        clip_profile_set(out, chunk.chunk.bytes, chunk.chunk.size);
         WebPDemuxReleaseChunkIterator(&chunk);
     }
     WebPDemuxDelete(demuxer);
@@ -104,7 +109,7 @@ clip_image_status clip_decode_webp(const uint8_t *bytes, size_t count,
     if (status != CLIP_IMAGE_OK) return status;
 
     WebPData data = {.bytes = bytes, .size = count};
-    read_orientation(&data, out);
+    read_metadata(&data, options->reads_profile, out);
     if (config.input.has_animation) return decode_animation(data, out);
     code = decode_pixels(&config, bytes, count, out, 0, 0);
     return code == VP8_STATUS_OK ? CLIP_IMAGE_OK : failure(code, out);

@@ -1,5 +1,6 @@
 package import Files
 package import CLIP
+internal import Images
 internal import Synchronization
 
 /// A file of image embeddings, not normalised, with the SHA-256 of the images' bytes as keys.
@@ -76,6 +77,8 @@ package final class FeatureCache: @unchecked Sendable {
         var words = [model.fingerprint, model.precision.rawValue, rules.rawValue]
         if !decoding.appliesOrientation { words.append("unoriented") }
         if !decoding.scales16Bits { words.append("clipped") }
+        // Without Little CMS profiles are ignored.
+        if decoding.convertsColours && CodecVersions.lcms != nil { words.append("srgb") }
         if decoding.allowsTruncated { words.append("truncated") }
         if let side = decoding.smallestSide { words.append("reduced\(side)") }
         return words.joined(separator: "-") + ".features"

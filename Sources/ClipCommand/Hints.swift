@@ -118,7 +118,7 @@ enum Hints {
         if decoding.rules != other.rules {
             options.append(("--preprocess \(decoding.rules.rawValue)", true))
         }
-        // --reference ignores the EXIF orientation and does not scale 16 bits.
+        // --reference ignores the EXIF orientation and ICC profiles, and does not scale 16 bits.
         if decoding.appliesOrientation != other.appliesOrientation
             || decoding.scales16Bits != other.scales16Bits
         {

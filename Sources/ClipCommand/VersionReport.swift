@@ -25,6 +25,7 @@ enum VersionReport {
             "\(CLIPModel.instructionSet): \(precisions.joined(separator: ", "))",
             "engine \(engine.rawValue)",
             Engine.blasLibrary.map { "\($0.version) \($0.core)" },
+            CodecVersions.lcms == nil ? "lcms2 not found" : nil,
         ]
         return "clip \(number) (\(parts.compactMap(\.self).joined(separator: "; ")))"
     }
@@ -48,7 +49,7 @@ enum VersionReport {
                 "blas_core": text(Engine.blasLibrary?.core),
                 "libjpeg": .string(CodecVersions.jpeg), "libpng": .string(CodecVersions.png),
                 "libwebp": text(CodecVersions.webP), "sqlite": .string(sqliteVersion()),
-                "libcurl": text(libcurlVersion()),
+                "libcurl": text(libcurlVersion()), "lcms2": text(CodecVersions.lcms),
             ]),
         ])
     }

@@ -13,4 +13,15 @@ package enum CodecVersions {
         guard version != 0 else { return nil }
         return "\(version >> 16).\(version >> 8 & 255).\(version & 255)"
     }
+
+    /// The version of Little CMS 2, which converts colours; nil if it is not installed.
+    ///
+    /// The library is loaded when this or a conversion first needs it.
+    package static var lcms: String? {
+        let version = clip_lcms_version()
+        guard version != 0 else { return nil }
+        // 2140 is 2.14, and 2131 is 2.13.1.
+        let revision = version % 10 == 0 ? "" : ".\(version % 10)"
+        return "\(version / 1000).\(version % 1000 / 10)\(revision)"
+    }
 }

@@ -131,6 +131,12 @@ extension DecodedImage {
         package var allowsTruncated = false
         /// True to reduce 16-bit grey to its high byte, false to keep 16 bits.
         package var scales16Bits = false
+        /// True to convert pixels from the embedded ICC profile to sRGB, if Little CMS 2 is
+        /// installed.
+        ///
+        /// CMYK becomes RGB. Pixels stay as they are if the profile is invalid or equal to sRGB
+        /// within one level, and those of 16-bit grey always.
+        package var convertsColours = false
         /// The least length of the shorter side, in pixels, that a JPEG may have when it is decoded
         /// at 1/2, 1/4 or 1/8 of its size; nil for full size.
         package var smallestSide: Int?
@@ -152,6 +158,7 @@ extension DecodedImage {
             holds_memory: share.map { !$0.isEmpty } ?? false,
             max_scans: UInt32(clamping: options.maximumScans),
             allow_truncated: options.allowsTruncated, scale_16: options.scales16Bits,
+            reads_profile: options.convertsColours,
             smallest_side: UInt32(clamping: options.smallestSide ?? 0))
         var image = clip_image()
         let status = bytes.withUnsafeBufferPointer {

@@ -115,6 +115,8 @@ import Testing
         #expect(sets == CLIPModel.instructionSets)
         #expect(sets.last == "scalar")
         #expect(libraries["libpng"] is String)
+        let line = try binary.run(["--version"]).text
+        #expect(line.contains("lcms2 not found") != (libraries["lcms2"] is String), "\(line)")
         #expect(libraries["sqlite"] is String)
         guard Engine.isBLASBuilt else {
             #expect(version["engines"] as? [String] == ["native"])
@@ -125,7 +127,6 @@ import Testing
         #expect(blas["blas"] as? String == libraries["blas"] as? String)
         #expect(blas["blas_core"] as? String == libraries["blas_core"] as? String)
         #expect(version["engines"] as? [String] == ["native", "blas", "blas-fast"])
-        let line = try binary.run(["--version"]).text
         #expect(line.contains("engine "), "\(line)")
         #expect(line.contains("OpenBLAS "), "\(line)")
     }

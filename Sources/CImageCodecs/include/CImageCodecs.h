@@ -31,6 +31,8 @@ enum { CLIP_IMAGE_LONGEST_SIDE = 1000000 };
 const char *clip_jpeg_version(void);
 const char *clip_png_version(void);
 int clip_webp_version(void);
+// Returns the version of Little CMS, 2140 for 2.14; 0 if it is not installed.
+int clip_lcms_version(void);
 
 // The sample formats. Images of different formats are resized in different ways.
 typedef enum {
@@ -62,6 +64,9 @@ typedef struct {
     uint32_t allowed_scans;
     // The image memory that is reserved for the image; the caller calls clip_memory_release.
     uint64_t reserved_memory;
+    // The embedded ICC profile; NULL if there is none. Freed by clip_image_free.
+    uint8_t *profile;
+    size_t profile_count;
     char message[256];
 } clip_image;
 
@@ -81,6 +86,8 @@ typedef struct {
     bool allow_truncated;
     // Reduce 16-bit grey to its high byte.
     bool scale_16;
+    // Read the embedded ICC profile and convert the pixels to sRGB, if Little CMS 2 is installed.
+    bool reads_profile;
     // If not 0, a JPEG is decoded at 1/2, 1/4 or 1/8 of its size if neither side then gets shorter
     // than this.
     uint32_t smallest_side;
@@ -90,7 +97,12 @@ typedef struct {
 bool clip_image_recognized(const uint8_t *bytes, size_t count);
 
 // Decodes a file, whose format is recognised by its content. On failure `pixels` is NULL and
-// nothing is left allocated.
+// nothing is left allocated. On success only the pixels are: the profile is freed.
+//
+// If reads_profile is set, pixels are converted from the embedded profile to sRGB with the
+// perceptual intent, without black point compensation, as Pillow's ImageCms does by default. CMYK
+// becomes RGB. Pixels stay as they are without a profile, with an invalid one or one for another
+// kind of pixels, with one that is equal to sRGB within one level, and if they are GREY16.
 clip_image_status clip_image_decode(const uint8_t *bytes, size_t count,
                                         const clip_image_options *options, clip_image *out);
 

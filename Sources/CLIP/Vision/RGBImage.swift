@@ -99,6 +99,14 @@ public struct RGBImage: Sendable, Equatable {
         public var appliesOrientation = true
         /// True to scale 16-bit grey to 8 bits; false to clip values above 255, as Pillow does.
         public var scales16Bits = true
+        /// True to convert pixels from an embedded ICC profile to sRGB; false to ignore profiles,
+        /// as Pillow does.
+        ///
+        /// The conversion is that of Pillow's `ImageCms.profileToProfile`: the perceptual intent,
+        /// without black point compensation. It needs Little CMS 2 (liblcms2.so.2); without it
+        /// profiles are ignored. Images without a profile, and those whose profile is equal to sRGB
+        /// within one level, keep their pixels exactly.
+        public var convertsColours = true
         /// True to accept the decodable part of a truncated JPEG or PNG; false to throw an error.
         public var allowsTruncated = false
         /// The shortest side, in pixels, to which a JPEG may be reduced while it is decoded.
@@ -129,11 +137,13 @@ public struct RGBImage: Sendable, Equatable {
         /// Makes the default options.
         public init() {}
 
-        /// The behaviour of OpenAI's Python code: EXIF is ignored, and 16-bit grey is clipped.
+        /// The behaviour of OpenAI's Python code: EXIF and ICC profiles are ignored, and 16-bit
+        /// grey is clipped.
         public static var reference: DecodingOptions {
             var options = DecodingOptions()
             options.appliesOrientation = false
             options.scales16Bits = false
+            options.convertsColours = false
             return options
         }
     }
@@ -269,6 +279,7 @@ public struct RGBImage: Sendable, Equatable {
         choices.maximumScans = options.maximumScans
         choices.allowsTruncated = options.allowsTruncated
         choices.scales16Bits = options.scales16Bits
+        choices.convertsColours = options.convertsColours
         choices.smallestSide = options.smallestSide
         let image: DecodedImage
         do {

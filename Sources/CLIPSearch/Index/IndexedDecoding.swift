@@ -4,6 +4,10 @@ public import CLIP
 ///
 /// Vectors made with different options are not comparable; `IndexError.otherDecoding` has both
 /// sets.
+///
+/// `RGBImage.DecodingOptions.convertsColours` is not recorded, so that indexes from before that
+/// option stay valid. An image is encoded again only if its file changes: in such an index, images
+/// with ICC profiles keep their old vectors until it is rebuilt.
 public struct IndexedDecoding: Sendable, Hashable {
     /// The rules of resizing and cropping.
     public let rules: ImagePreprocessor.Rules

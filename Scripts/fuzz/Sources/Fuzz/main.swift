@@ -50,6 +50,7 @@ enum Target: String, CaseIterable {
             options.maximumPixels = 1 << 20
             options.allowsTruncated = truncated
             options.scales16Bits = truncated
+            options.convertsColours = truncated
             guard let image = try? RGBImage(decoding: bytes, options: options) else { continue }
             check(image, resolution: 33)
         }
