@@ -72,6 +72,11 @@ struct Clip: ParsableCommand {
         signal(SIGXFSZ, SIG_IGN)
         let arguments = arguments
         do {
+            if let script = CompletionScript.requested(by: arguments) {
+                print(script)
+                try finishOutput()
+                return
+            }
             try UsageErrors.checkCommand(in: arguments)
             var command = try parseAsRoot(arguments)
             try (command as? any FileArguments)?.checkFileArguments()
