@@ -146,8 +146,7 @@ complete_in() {
         {
             printf 'complete -C "%s" >%s/offered; touch %s/done; exit\n' "$2" "$work" "$work"
             for _ in $(seq 300); do [ -e "$work/done" ] && break || sleep 0.1; done
-        } | script -qec "fish ${is_installed:---no-config -C 'source $work/clip.fish'}" /dev/null \
-            >/dev/null
+        } | script -qec "fish $fish_options" /dev/null >/dev/null
         # An option and its value are one word.
         cut -f 1 "$work/offered" | sed 'p; s/^--[a-z_-]*=//'
         ;;
@@ -204,6 +203,8 @@ END
     esac
 }
 
+fish_options=
+[ -n "$is_installed" ] || fish_options="--no-config -C 'source $work/clip.fish'"
 failures=0
 for shell in "${shells[@]}"; do
     if ! command -v "$shell" >/dev/null; then
@@ -213,13 +214,16 @@ for shell in "${shells[@]}"; do
     if [ -n "$is_installed" ]; then
         case $shell in
         bash) places=(/usr/share/bash-completion/completions) file=clip ;;
-        zsh) mapfile -t places < <(zsh -fc 'print -rl -- $fpath') file=_clip ;;
-        fish) mapfile -t places < <(fish -c 'printf "%s\n" $fish_complete_path') file=clip.fish ;;
+        zsh) file=_clip && mapfile -t places < <(zsh -fc 'print -rl -- $fpath') ;;
+        fish)
+            file=clip.fish
+            mapfile -t places < <(fish -c 'printf "%s\n" $fish_complete_path')
+            ;;
         esac
         found=
         for place in "${places[@]}"; do [ ! -r "$place/$file" ] || found=$place/$file; done
         if [ -z "$found" ]; then
-            echo "$shell: no $file in ${places[*]}"
+            echo "$shell: $file is in none of the folders ${places[*]:0:8}"
             failures=$((failures + 1))
             continue
         fi
