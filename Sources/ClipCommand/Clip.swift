@@ -25,8 +25,8 @@ struct Clip: ParsableCommand {
             everything succeeded, 1 if something failed (the rest was done; clip index counts only \
             new failures), 2 for wrong usage, and 130 after Ctrl-C.
 
-            clip --generate-completion-script bash|zsh|fish prints a completion script; the \
-            documentation (The command) says where to install it.
+            clip --generate-completion-script bash|zsh|fish prints a completion script; man clip \
+            and the documentation (The command) say where to install it.
 
             Examples:
               clip zeroshot bike.jpg "a man riding bicycle" "a man climbing mountain"

@@ -62,7 +62,7 @@ enum CompletionScript {
             "non_empty_completions=(\"${@:#(|:*)}\")",
             with: "non_empty_completions=(\"${(@)${(@)@:#(|:*)}//:/\\\\:}\")")
         return escaped.split(separator: "\n", omittingEmptySubsequences: false).map { line in
-            // An option with a value: '--top[Print ...]:k:' or '(-t --top)'{-t,--top}'[Print ...]:k:'.
+            // An option with a value: '--seed[...]:n:' or '(-t --top)'{-t,--top}'[...]:k:'.
             guard line.contains("]:"), let start = line.firstIndex(of: "[") else {
                 return String(line)
             }
