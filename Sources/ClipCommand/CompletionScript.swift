@@ -22,6 +22,7 @@ enum CompletionScript {
     ///   - script: The script.
     ///   - shell: The name of the shell.
     ///   - commands: The names of the subcommands, which `clip help` completes.
+    /// - Returns: The script to print.
     static func mended(_ script: String, _ shell: String, commands: [String]) -> String {
         let names = commands.joined(separator: " ")
         switch shell {

@@ -27,9 +27,9 @@ struct Serve: ParsableCommand {
             and leave TLS to a reverse proxy. URLs of images in requests are fetched only \
             with --allow-urls, and only from public addresses.
 
-            Prints one line per request on standard output. SIGTERM and Ctrl-C stop \
-            the server when it has finished the accepted requests, a second signal at once. The exit status is 0 after SIGTERM \
-            and 130 after Ctrl-C.
+            Prints one line per request on standard output. SIGTERM and Ctrl-C stop the server \
+            when it has finished the accepted requests; a second signal stops it at once. The \
+            exit status is 0 after SIGTERM and 130 after Ctrl-C.
 
             Examples:
               clip serve
