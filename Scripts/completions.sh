@@ -2,25 +2,34 @@
 # Checks the completions of clip in bash, zsh and fish, if they are installed:
 #
 #     Scripts/completions.sh [CLIP [SHELL...]]
+#     Scripts/completions.sh --installed [SHELL...]
 #
-# Each shell loads its script and completes command lines in a folder with a few files.
+# Each shell loads the script that CLIP prints, or with --installed finds the script of the
+# installed clip by itself, and completes command lines in a folder with a few files.
 set -euo pipefail
-root=$(cd "$(dirname "$0")/.." && pwd)
-clip=$(realpath "${1:-$root/.build/debug/clip}")
+is_installed=
+if [ "${1:-}" = --installed ]; then
+    is_installed=1
+    clip=$(command -v clip)
+else
+    root=$(cd "$(dirname "$0")/.." && pwd)
+    clip=$(realpath "${1:-$root/.build/debug/clip}")
+fi
 shift || true
 shells=("${@:-}")
 [ -n "${shells[0]}" ] || shells=(bash zsh fish)
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-mkdir -p "$work/bin" "$work/here/ex/models" "$work/home"
-cp "$clip" "$work/bin/clip"
+mkdir -p "$work/bin" "$work/here/ex/models" "$work/here/ex/more models" "$work/home"
+[ -n "$is_installed" ] || cp "$clip" "$work/bin/clip"
 cd "$work/here"
+touch ex/a:b.jpg 'ex/more images.jpg' classes.csv classes.probe.safetensors log.jsonl out.html
 touch ex/bike.jpg ex/dog.jpg ex/weights.safetensors ex/notes.txt labels.txt vectors.npy
 export PATH=$work/bin:$PATH HOME=$work/home
 unset CLIP_MODEL CLIP_HOME HF_HOME HF_HUB_CACHE
 
-# A command line, then expected completions, and after a ! unwanted ones.
+# A command line, then expected completions, and after a ! unwanted ones. A + stands for a blank.
 cases=(
     'clip zeroshot ex/bi|ex/bike.jpg|!ex/dog.jpg'
     'clip encode ex/|ex/bike.jpg ex/dog.jpg'
@@ -40,20 +49,96 @@ cases=(
     'clip eval --dataset_root e|ex|!labels.txt'
     'clip serve --index e|ex|!labels.txt'
     'clip serve --log |text json none|!labels.txt'
+    'clip se|search serve|!encode'
+    'clip help se|search serve|!encode'
+    'clip serve --allow-|--allow-host --allow-urls|!--cors'
+    'clip serve --api-key-file l|labels.txt'
+    'clip serve --model ViT-B/|ViT-B/32'
+    'clip serve --engine |native blas blas-fast|!labels.txt'
+    'clip serve --host |.|!labels.txt'
+    'clip eval c|classes.csv'
+    'clip eval --task |auto zeroshot_classification zeroshot_retrieval|!labels.txt'
+    'clip eval --probe c|classes.probe.safetensors|!classes.csv'
+    'clip eval --report o|out.html|!classes.csv'
+    'clip probe t|train'
+    'clip probe train c|classes.csv'
+    'clip probe train --method |linear zslinear tip|!labels.txt'
+    'clip probe train --model ViT-L/|ViT-L/14'
+    'clip zeroshot --probe c|classes.probe.safetensors|!classes.csv'
+    'clip convert ti|tiny'
+    'clip convert tiny c|classes.probe.safetensors|!classes.csv'
+    'clip convert --dtype |f32 f16 bf16|!labels.txt'
+    'clip merge tiny ViT-B/|ViT-B/32'
+    'clip dedupe --undo l|log.jsonl|!labels.txt'
+    'clip bench --tower |image text preprocess search|!labels.txt'
+    'clip encode ex/more|ex/more+images.jpg'
+    'clip encode ex/a|ex/a:b.jpg'
+    'clip info ex/mo|ex/models ex/more+models'
+    'clip pull ViT-B-32:op|ViT-B-32:openai'
+    'clip encode --model ViT-B-32:op|ViT-B-32:openai'
+    'clip encode --model ViT-B-32:openai ex/b|ex/bike.jpg'
+    'clip verify --as ViT-SO400M-16-SigLIP2-256:|ViT-SO400M-16-SigLIP2-256:webli'
+    'clip encode --model=ViT-L/|ViT-L/14'
+    'clip zeroshot --precision=b|bf16|!labels.txt'
+    'clip zeroshot --labels=l|labels.txt'
 )
 
-# complete_in SHELL LINE: prints the completions, one per line.
+# Completes all command lines in one bash at a terminal: readline inserts the completions into the
+# line, and the line is written to a file.
+complete_in_bash() {
+    {
+        echo 'PS1= count=0; unset HISTFILE; set +o history'
+        if [ -z "$is_installed" ]; then
+            echo "source '$work/clip.bash'"
+        elif [ -r /usr/share/bash-completion/bash_completion ]; then
+            echo 'source /usr/share/bash-completion/bash_completion'
+        else
+            echo 'source /usr/share/bash-completion/completions/clip'
+        fi
+        cat <<END
+bind 'set enable-bracketed-paste off'
+bind '"\C-xi": insert-completions'
+report() {
+    printf '%s\n' "\$READLINE_LINE" >$work/line.\$count
+    READLINE_LINE= count=\$((count + 1))
+    touch $work/done.\$count
+}
+bind -x '"\C-xp": report'
+touch $work/done.0
+END
+    } >"$work/bashrc"
+    {
+        await "$work/done.0"
+        for count in "${!cases[@]}"; do
+            printf '%s\030i\030p' "${cases[count]%%|*}"
+            await "$work/done.$((count + 1))"
+        done
+        printf 'exit\r'
+    } | script -qec "bash --noprofile --rcfile $work/bashrc -i" /dev/null >"$work/bash.log" 2>&1
+}
+
+# Waits for a file for at most 30 seconds.
+await() {
+    local wait
+    for wait in {1..600}; do
+        [ -e "$1" ] && return
+        sleep 0.05
+    done
+}
+
+# complete_in SHELL LINE NUMBER: prints the completions, one per line.
 complete_in() {
     case $1 in
     bash)
-        bash --norc -c '
-            source "$1"
-            COMP_LINE=$2 COMP_POINT=${#2}
-            read -ra COMP_WORDS <<<"$2"
-            [ "${2: -1}" != " " ] || COMP_WORDS+=("")
-            COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
-            _clip clip "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
-            printf "%s\n" "${COMPREPLY[@]}"' bash "$work/clip.bash" "$2"
+        [ -e "$work/line.$3" ] || { echo "no answer, see $work/bash.log"; return; }
+        # The words of the line behind those that were typed; the first may be --option=word.
+        bash -c '
+            set -f
+            eval "typed=($1)" && eval "words=($2)"
+            count=${#typed[@]}
+            [ "${1: -1}" = " " ] || count=$((count - 1))
+            words=("${words[@]:count}")
+            printf "%s\n" "${words[@]}" "${words[0]#--*=}"' bash "$2" "$(cat "$work/line.$3")"
         ;;
     fish)
         # The completions of fish depend on its command line, which exists only at a terminal.
@@ -61,8 +146,9 @@ complete_in() {
         {
             printf 'complete -C "%s" >%s/offered; touch %s/done; exit\n' "$2" "$work" "$work"
             for _ in $(seq 300); do [ -e "$work/done" ] && break || sleep 0.1; done
-        } | script -qec "fish --no-config -C 'source $work/clip.fish'" /dev/null >/dev/null
-        cut -f 1 "$work/offered"
+        } | script -qec "fish $fish_options" /dev/null >/dev/null
+        # An option and its value are one word.
+        cut -f 1 "$work/offered" | sed 'p; s/^--[a-z_-]*=//'
         ;;
     zsh)
         # A zsh at its own terminal; compadd receives all completions.
@@ -82,12 +168,12 @@ compadd() {
     builtin compadd -A offered "$@"
     local -a prefix
     zparseopts -E -a ignored P: p:=prefix
-    print -rl -- $IPREFIX${prefix[2]}${^offered} >>$WORK/offered
+    print -rl -- ${(Q)${:-$IPREFIX${prefix[2]}}}${(Q)^offered} >>$WORK/offered
     builtin compadd "$@"
 }
 report() {
     zle complete-word
-    print -r -- "line $BUFFER" >>$WORK/offered
+    print -r -- "line ${(Q)${(z)BUFFER}[-1]}" >>$WORK/offered
     : >$WORK/done
     BUFFER=
 }
@@ -111,29 +197,50 @@ END
                 zpty -r -t shell ignored; sleep 0.1
             done
             zpty -d shell' >"$work/zsh.log" 2>&1 || true
-        # A single match is inserted into the line.
-        sed -n 's/^line .* //p; /^line /!p' "$work/offered" 2>/dev/null
-        sed -n 's/^line .* \([^ ][^ ]*\) $/\1/p' "$work/offered" 2>/dev/null
+        # A single match is inserted into the line. An option and its value are one word.
+        sed 's/^line //; s/\\\(.\)/\1/g; p; s/^--[a-z_-]*=//' "$work/offered" 2>/dev/null || true
         ;;
     esac
 }
 
+fish_options=
+[ -n "$is_installed" ] || fish_options="--no-config -C 'source $work/clip.fish'"
 failures=0
 for shell in "${shells[@]}"; do
     if ! command -v "$shell" >/dev/null; then
         echo "$shell is not installed"
         continue
     fi
-    "$clip" --generate-completion-script "$shell" >"$work/clip.$shell"
+    if [ -n "$is_installed" ]; then
+        case $shell in
+        bash) places=(/usr/share/bash-completion/completions) file=clip ;;
+        zsh) file=_clip && mapfile -t places < <(zsh -fc 'print -rl -- $fpath') ;;
+        fish)
+            file=clip.fish
+            mapfile -t places < <(fish -c 'printf "%s\n" $fish_complete_path')
+            ;;
+        esac
+        found=
+        for place in "${places[@]}"; do [ ! -r "$place/$file" ] || found=$place/$file; done
+        if [ -z "$found" ]; then
+            echo "$shell: $file is in none of the folders ${places[*]:0:8}"
+            failures=$((failures + 1))
+            continue
+        fi
+    else
+        "$clip" --generate-completion-script "$shell" >"$work/clip.$shell"
+    fi
     if [ "$shell" = zsh ]; then
         mkdir -p "$work/functions" "$work/empty"
-        cp "$work/clip.zsh" "$work/functions/_clip"
+        [ -n "$is_installed" ] || cp "$work/clip.zsh" "$work/functions/_clip"
     fi
-    for case in "${cases[@]}"; do
-        IFS='|' read -r line wanted unwanted <<<"$case"
-        [ "$wanted" = "${wanted%% }" ] || wanted=${wanted%% }
-        found=$(complete_in "$shell" "$line")
+    [ "$shell" != bash ] || complete_in_bash
+    for number in "${!cases[@]}"; do
+        IFS='|' read -r line wanted unwanted <<<"${cases[number]}"
+        found=$(complete_in "$shell" "$line" "$number")
         for word in $wanted; do
+            word=${word//+/ }
+            [ "$word" != . ] || continue
             if ! grep -qxF -e "$word" -e "$word/" <<<"$found"; then
                 echo "$shell: \"$line\" does not offer $word, but:" $found
                 failures=$((failures + 1))

@@ -22,6 +22,9 @@ Scripts/code_blocks.py --check
 step Debug, without the default traits
 swift test --scratch-path .build/plain --disable-default-traits -Xcc -O2 2>&1 | quietly
 
+step 'Manual pages and help texts'
+Scripts/manuals.py --check .build/plain/debug/clip
+
 step 'Completions in the shells that are installed'
 Scripts/completions.sh .build/plain/debug/clip
 

@@ -20,6 +20,7 @@ struct Bench: ParsableCommand {
 
             Examples:
               clip bench --tower image --model tiny --repetitions 3
+              clip bench --tower preprocess --image bike.jpg
             """)
 
     @Option(

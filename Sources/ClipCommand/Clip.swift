@@ -25,8 +25,8 @@ struct Clip: ParsableCommand {
             everything succeeded, 1 if something failed (the rest was done; clip index counts only \
             new failures), 2 for wrong usage, and 130 after Ctrl-C.
 
-            clip --generate-completion-script bash|zsh|fish prints a completion script; the \
-            documentation (The command) says where to install it.
+            clip --generate-completion-script bash|zsh|fish prints a completion script; man clip \
+            and the documentation (The command) say where to install it.
 
             Examples:
               clip zeroshot bike.jpg "a man riding bicycle" "a man climbing mountain"
@@ -72,6 +72,11 @@ struct Clip: ParsableCommand {
         signal(SIGXFSZ, SIG_IGN)
         let arguments = arguments
         do {
+            if let script = CompletionScript.requested(by: arguments) {
+                print(script)
+                try finishOutput()
+                return
+            }
             try UsageErrors.checkCommand(in: arguments)
             var command = try parseAsRoot(arguments)
             try (command as? any FileArguments)?.checkFileArguments()

@@ -11,10 +11,11 @@ struct Dedupe: ParsableCommand {
         discussion: """
             Images are similar if the cosine of their vectors is at least --threshold. Similar \
             images of an index are decoded and compared: they are duplicates if the files are \
-            identical, or if the pixels differ by no more than JPEG, WebP and resizing explain. In \
-            doubt, images are only similar. Each group is printed as the image to keep, then the \
-            others with cosine, size, path and verdict; an empty line separates groups. The image \
-            to keep is the one with the most pixels, then the largest file, then the first path.
+            identical, or if the pixels differ by no more than JPEG, WebP and resizing explain. \
+            Images whose comparison is inconclusive are reported as similar. Each group is printed \
+            as the image to keep, then the others with cosine, size, path and verdict; an empty \
+            line separates groups. The image to keep is the one with the most pixels, then the \
+            largest file, then the first path.
 
             Without --move-to, --delete or --undo nothing is changed. --move-to and --delete act \
             only on duplicates; before each action, the duplicate and the image to keep are read \

@@ -128,7 +128,7 @@ struct Eval: ParsableCommand {
     @Option(
         name: .customLong("batch_size"), parsing: .unconditional,
         help: ArgumentHelp(
-            "Accept CLIP_benchmark's option; it has no effect, batches are chosen by clip.",
+            "Accept and ignore this option of CLIP_benchmark; clip chooses the batches.",
             valueName: "n"))
     var batchSize: Int?
 

@@ -6,10 +6,12 @@ import Files
 /// Options for hidden states, which `clip encode` can write in place of embeddings.
 struct HiddenStatesOptions: ParsableArguments {
     @Option(
-        help: """
+        help: ArgumentHelp(
+            """
             Write hidden states of texts instead of embeddings: the output of the text tower's \
             last or penultimate block.
-            """)
+            """,
+            valueName: "layer"))
     var hiddenStates: HiddenStates.Layer?
 
     @Flag(help: "Skip the final LayerNorm of --hidden-states.")

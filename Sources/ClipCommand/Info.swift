@@ -7,11 +7,12 @@ struct Info: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Describe a model: format, architecture, preprocessing, licence, SHA-256.",
         discussion: """
-            Rules are those of the library whose tokenization and preprocessing the model follows; \
-            --tokenizer and --preprocess of other commands choose others.
+            The rules name the library whose tokenization and preprocessing the model follows; \
+            other commands select other rules with --tokenizer and --preprocess.
 
             Examples:
               clip info tiny
+              clip info tiny --json
             """)
 
     @Argument(

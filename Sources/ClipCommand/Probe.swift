@@ -43,7 +43,7 @@ struct ProbeTrain: ParsableCommand {
 
             Examples:
               clip probe train classes.csv -o objects.probe.safetensors --model tiny
-              clip probe train classes.csv -o few.safetensors --method tip --shots 1 -m tiny
+              clip probe train classes.csv -o tip.safetensors --method tip -m tiny
               clip zeroshot bike.jpg --probe objects.probe.safetensors
             """)
 

@@ -20,16 +20,16 @@ struct Serve: ParsableCommand {
             Answers the requests of immich, Weaviate and clients of OpenAI's embeddings, \
             zero-shot classification, and searches of the indexes that --index names; / is a page \
             for browsers, /openapi.json describes all endpoints, and /metrics is for Prometheus. \
-            Embeddings have the same bits as those of clip encode, whatever else is asked for at \
-            the same time. Indexes that clip index updates are picked up without a restart.
+            Embeddings are bit-identical to those of clip encode, also under concurrent requests. \
+            Indexes that clip index updates are picked up without a restart.
 
             By default only this machine can connect. For others, give --host and --api-key-file, \
             and leave TLS to a reverse proxy. URLs of images in requests are fetched only \
             with --allow-urls, and only from public addresses.
 
-            Prints one line per request on standard output. SIGTERM and Ctrl-C finish the \
-            accepted requests first, a second signal does not. The exit status is 0 after SIGTERM \
-            and 130 after Ctrl-C.
+            Prints one line per request on standard output. SIGTERM and Ctrl-C stop the server \
+            when it has finished the accepted requests; a second signal stops it at once. The \
+            exit status is 0 after SIGTERM and 130 after Ctrl-C.
 
             Examples:
               clip serve

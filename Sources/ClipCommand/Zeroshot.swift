@@ -20,8 +20,8 @@ struct Zeroshot: ParsableCommand {
 
             With --labels, every argument is an image, a folder, a WebDataset (.tar), a pattern, \
             or - for standard input. Results of several images are printed as a table at a \
-            terminal and as JSON Lines elsewhere. Embeddings of many prompts are cached in \
-            CLIP_HOME.
+            terminal and as JSON Lines elsewhere. Embeddings of 256 prompts or more are \
+            cached in the folder labels of CLIP_HOME (~/.cache/clip if unset).
 
             With --probe, every argument is an image too; the labels and the model are those of \
             the probe, which clip probe train makes. A probe gives probabilities and logits, but \

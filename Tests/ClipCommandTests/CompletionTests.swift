@@ -94,7 +94,7 @@ import Testing
 
     @Test func zshAndFishCompleteThem() throws {
         let zsh = try script("zsh")
-        #expect(zsh.contains("'--labels["))
+        #expect(zsh.contains("'--labels=["))
         #expect(zsh.contains(":file:_files'"))
         #expect(zsh.contains(":folder:_files -/'"), "clip index FOLDER")
         #expect(zsh.contains(":vectors:_files -g '\\''*.npy'\\'''"), "clip dedupe FOLDER")

@@ -15,6 +15,13 @@ import Testing
         return list.split(separator: "\n").filter { $0.hasPrefix("  ") && !$0.hasPrefix("   ") }
             .compactMap { $0.split(separator: " ").first.map(String.init) }
             .filter { $0 != "See" && $0 != "help" }
+            .flatMap { $0 == "probe" ? [$0, "probe train"] : [$0] }
+    }
+
+    /// The help text of a subcommand, or of `clip` for an empty name.
+    private func help(of command: String) throws -> String {
+        let words = command.split(separator: " ").map(String.init)
+        return try ClipBinary(folder: folder).run(words + ["--help"]).text
     }
 
     /// The lines below "Examples:", up to the next empty one.
@@ -32,7 +39,7 @@ import Testing
         #expect(commands.first == "zeroshot", "\(commands)")
         let general = examples(in: try ClipBinary(folder: folder).run(["--help"]).text)
         for command in commands {
-            let help = try ClipBinary(folder: folder).run([command, "--help"]).text
+            let help = try help(of: command)
             let own = (examples(in: help) + general).filter { $0.hasPrefix("clip \(command)") }
             #expect(!own.isEmpty, "clip \(command) --help has no example:\n\(help)")
         }
@@ -40,8 +47,7 @@ import Testing
 
     @Test func helpFitsInto80Columns() throws {
         for command in try [""] + commands() {
-            let help = try ClipBinary(folder: folder)
-                .run((command.isEmpty ? [] : [command]) + ["--help"]).text
+            let help = try help(of: command)
             for line in help.split(separator: "\n") {
                 #expect(line.count <= 80, "clip \(command) --help: \(line)")
             }
@@ -58,8 +64,7 @@ import Testing
             atPath: Fixtures.root + "/Examples", toPath: photos)
         var count = 0
         for command in try [""] + commands() {
-            let help = try ClipBinary(folder: folder)
-                .run((command.isEmpty ? [] : [command]) + ["--help"]).text
+            let help = try help(of: command)
             for example in examples(in: help) {
                 #expect(example.hasPrefix("clip "), "clip \(command) --help: \(example)")
                 guard !example.hasPrefix("clip pull ") else { continue }
@@ -108,8 +113,7 @@ import Testing
     @Test func helpSaysImage() throws {
         let otherWord = "pict" + "ure"
         for command in try [""] + commands() {
-            let help = try ClipBinary(folder: folder)
-                .run((command.isEmpty ? [] : [command]) + ["--help"]).text
+            let help = try help(of: command)
             let lines = help.split(separator: "\n").filter { $0.lowercased().contains(otherWord) }
             #expect(lines.isEmpty, "clip \(command) --help: \(lines)")
         }
