@@ -5,8 +5,8 @@ internal import Tensors
 /// by the bytes of their names.
 ///
 /// Files without a suffix of a supported image format, hidden files and folders, and folders with a
-/// file `.clip-ignore` are skipped. A RAW file and a JPEG of the same name are two images. Links are
-/// followed, but no folder is entered twice. A folder that cannot be listed yields an element
+/// file `.clip-ignore` are skipped. A RAW file and a JPEG of the same name are two images. Links
+/// are followed, but no folder is entered twice. A folder that cannot be listed yields an element
 /// `.unreadable`.
 package struct FolderWalk: Sequence, IteratorProtocol {
     /// The suffixes of image files, in lower case.
