@@ -9,8 +9,8 @@ seconds=${1:-600}
 shift || true
 targets=("${@:-}")
 [ -n "${targets[0]}" ] || targets=(
-    jpeg png webp resize safetensors checkpoint tokenizer sentencepiece tokenizer_json
-    multipart base64 request json
+    jpeg png webp gif bmp raw resize safetensors checkpoint tokenizer sentencepiece
+    tokenizer_json multipart base64 request json
 )
 . Scripts/packages.sh
 install_packages libpng-dev libjpeg-dev libwebp-dev pkg-config
@@ -27,6 +27,10 @@ seeds() {
         jpeg) find $fixtures/images $fixtures/colour -name '*.jpg' ;;
         png) find $fixtures/images $fixtures/colour -name '*.png' ;;
         webp) find $fixtures/images $fixtures/colour -name '*.webp' ;;
+        gif) find $fixtures/images -name '*.gif' ;;
+        bmp) find $fixtures/images -name '*.bmp' ;;
+        raw) find $fixtures/images -regextype posix-extended \
+            -regex '.*\.(cr2|cr3|nef|arw|dng|raf|orf|rw2)' ;;
         resize) find $fixtures/images -name 'small.png' -o -name 'rgb.jpg' ;;
         safetensors) find $fixtures/formats -name '*.safetensors' ;;
         checkpoint) find $fixtures/formats -name '*.pt' -o -name '*.pth' -o -name '*.bin' ;;

@@ -19,7 +19,8 @@ temporary folder and compares, byte for byte.
     analysis/   linear probes by scikit-learn and SciPy                     (goldens_probe.py)
     evaluation/ metrics, losses and gradients of small inputs           (goldens_evaluation.py)
     images/     small images, decoded, resized and cropped by Pillow      (goldens_images.py),
-                and drawings by Pillow                                  (goldens_drawings.py)
+                drawings by Pillow                                      (goldens_drawings.py),
+                and GIF, BMP and RAW files                          (goldens_gif_bmp_raw.py)
     colour/     images with ICC profiles, converted by Pillow         (goldens_colour.py)
     MANIFEST.json   every file with its size and SHA-256, and the versions that made them
 """
@@ -44,6 +45,7 @@ import goldens_drawings
 import goldens_evaluation
 import goldens_families
 import goldens_formats
+import goldens_gif_bmp_raw
 import goldens_models
 import goldens_images
 import goldens_probe
@@ -117,6 +119,7 @@ def make(target: Path) -> None:
     goldens_images.make(target / "images", SEED)
     goldens_drawings.make(target / "images")
     goldens_colour.make(target / "colour")
+    goldens_gif_bmp_raw.make(target / "images" / "formats")
     goldens_text.make(target / "text", SEED)
     goldens_repair.make(target / "text")
     goldens_tokenizers.make(target / "tokenizers")

@@ -1,4 +1,4 @@
-// Declarations that the decoders of JPEG, PNG and WebP share.
+// Declarations that the decoders share.
 
 #ifndef CODECS_H
 #define CODECS_H
@@ -11,6 +11,26 @@ clip_image_status clip_decode_png(const uint8_t *bytes, size_t count,
                                     const clip_image_options *options, clip_image *out);
 clip_image_status clip_decode_webp(const uint8_t *bytes, size_t count,
                                      const clip_image_options *options, clip_image *out);
+clip_image_status clip_decode_gif(const uint8_t *bytes, size_t count,
+                                  const clip_image_options *options, clip_image *out);
+clip_image_status clip_decode_bmp(const uint8_t *bytes, size_t count,
+                                  const clip_image_options *options, clip_image *out);
+// Decodes the largest JPEG preview in the RAW file of a camera.
+clip_image_status clip_decode_raw(const uint8_t *bytes, size_t count,
+                                  const clip_image_options *options, clip_image *out);
+
+// Returns true if bytes begin a BMP file, or a device-independent bitmap without its file header.
+bool clip_is_bmp(const uint8_t *bytes, size_t count);
+// Returns true for the RAW file of a camera: CR3, RAF, ORF and RW2 by their signatures, and others,
+// which are TIFF files, if one of these holds:
+// - "CR" is at offset 8 (CR2),
+// - the first directory has the tag DNGVersion,
+// - a directory has colour filter array or linear raw pixels (PhotometricInterpretation 32803 or
+//   34892), or a compression of a camera maker (Nikon's 34713, Sony's 32767, Samsung's 32770,
+//   Pentax's 65535),
+// - the first directory is Sony's and has both a JPEG preview and SubIFDs (the oldest ARW).
+// Other TIFF files are not RAW, even if a camera made them or they contain JPEGs.
+bool clip_is_raw(const uint8_t *bytes, size_t count);
 
 // The size and sample format of an image, from its header.
 typedef struct {

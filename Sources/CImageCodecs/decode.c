@@ -48,10 +48,19 @@ static decoder decoder_for(const uint8_t *bytes, size_t count) {
     if (count >= 12 && memcmp(bytes, "RIFF", 4) == 0 && memcmp(bytes + 8, "WEBP", 4) == 0) {
         return clip_decode_webp;
     }
+    if (count >= 6 && (memcmp(bytes, "GIF87a", 6) == 0 || memcmp(bytes, "GIF89a", 6) == 0)) {
+        return clip_decode_gif;
+    }
+    if (clip_is_bmp(bytes, count)) return clip_decode_bmp;
+    if (clip_is_raw(bytes, count)) return clip_decode_raw;  // before TIFF, which many RAW files are
     return NULL;
 }
 
 bool clip_image_recognized(const uint8_t *bytes, size_t count) {
+    // Only the whole file tells whether a TIFF file is RAW.
+    if (count >= 4 && (memcmp(bytes, "II*\0", 4) == 0 || memcmp(bytes, "MM\0*", 4) == 0)) {
+        return true;
+    }
     return decoder_for(bytes, count) != NULL;
 }
 

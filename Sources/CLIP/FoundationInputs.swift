@@ -18,7 +18,7 @@
     }
 
     extension RGBImage {
-        /// Decodes a JPEG, PNG or WebP file, recognised by its content.
+        /// Decodes an image file, whose format is recognised by its content.
         ///
         /// ```swift
         /// let image = try RGBImage(contentsOf: URL(filePath: "bike.jpg"))

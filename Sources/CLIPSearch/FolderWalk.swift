@@ -4,13 +4,15 @@ internal import Tensors
 /// The images in a folder and its subfolders, depth first, with the entries of each folder ordered
 /// by the bytes of their names.
 ///
-/// Files without a suffix of JPEG, PNG or WebP, hidden files and folders, and folders with a file
-/// `.clip-ignore` are skipped. Links are followed, but no folder is entered twice. A folder that
-/// cannot be listed yields an element `.unreadable`.
+/// Files without a suffix of a supported image format, hidden files and folders, and folders with a
+/// file `.clip-ignore` are skipped. A RAW file and a JPEG of the same name are two images. Links
+/// are followed, but no folder is entered twice. A folder that cannot be listed yields an element
+/// `.unreadable`.
 package struct FolderWalk: Sequence, IteratorProtocol {
     /// The suffixes of image files, in lower case.
     package static let imageExtensions: Set<String> = [
-        "jpg", "jpeg", "jpe", "jfif", "png", "webp",
+        "jpg", "jpeg", "jpe", "jfif", "png", "webp", "gif", "bmp", "dib", "tif", "tiff", "heic",
+        "heif", "hif", "avif", "jxl", "cr2", "cr3", "nef", "arw", "dng", "raf", "orf", "rw2",
     ]
 
     /// The name of the file that marks a folder to skip, unless the walk begins there.

@@ -3,10 +3,10 @@
 /// ```swift
 /// var images = ImageCollection([.path("photos")])
 /// while let image = images.next() { print(image.path) }
-/// print(images.skipped)  // 5 files skipped: HEIC 3, GIF 2
+/// print(images.skipped)  // 5 files skipped: PSD 3, SVG 2
 /// ```
 public struct SkippedFormats: Sendable, Hashable, Codable {
-    /// The number of files of each format, such as `["HEIC": 3, "GIF": 2]`.
+    /// The number of files of each format, such as `["PSD": 3, "SVG": 2]`.
     public private(set) var counts: [String: Int] = [:]
 
     /// Creates counts without any file.
@@ -35,14 +35,13 @@ public struct SkippedFormats: Sendable, Hashable, Codable {
     /// The unsupported image formats by suffix, in lower case.
     private static let formats: [String: String] = {
         let groups: [(format: String, endings: String)] = [
-            ("HEIC", "heic heics"), ("HEIF", "heif heifs hif"), ("AVIF", "avif avifs"),
-            ("GIF", "gif"), ("TIFF", "tif tiff"), ("BMP", "bmp dib"),
-            ("JP2", "jp2 j2k j2c jpf jpx jpm"), ("JPEG XL", "jxl"), ("JPEG XR", "jxr wdp hdp"),
+            ("HEIC", "heics"), ("HEIF", "heifs"), ("AVIF", "avifs"),
+            ("JP2", "jp2 j2k j2c jpf jpx jpm"), ("JPEG XR", "jxr wdp hdp"),
             (
                 "RAW",
                 """
-                3fr ari arw bay cap cr2 cr3 crw dcr dng erf fff gpr iiq k25 kdc mef mos mrw nef \
-                nrw orf pef ptx raf raw rw2 rwl sr2 srf srw x3f
+                3fr ari bay cap crw dcr erf fff gpr iiq k25 kdc mef mos mrw nrw pef ptx raw rwl \
+                sr2 srf srw x3f
                 """
             ),
             ("SVG", "svg svgz"), ("PSD", "psd psb"), ("ICO", "ico cur icns"), ("TGA", "tga"),
@@ -58,7 +57,7 @@ public struct SkippedFormats: Sendable, Hashable, Codable {
 }
 
 extension SkippedFormats: CustomStringConvertible {
-    /// The counts as one line of English, such as "5 files skipped: HEIC 3, GIF 2".
+    /// The counts as one line of English, such as "5 files skipped: PSD 3, SVG 2".
     public var description: String {
         let list = sorted.map { "\($0.format) \($0.count)" }.joined(separator: ", ")
         return "\(total) \(total == 1 ? "file" : "files") skipped: \(list)"

@@ -132,7 +132,7 @@ package struct WebDataset: Sequence, IteratorProtocol {
             ready.append(
                 Sample(
                     name.appending(lonely.name.bytes),
-                    .unreadable(reason: "its sample has no JPEG, PNG or WebP image")))
+                    .unreadable(reason: "its sample has no image of a supported format")))
         }
         waiting = []
     }

@@ -49,7 +49,7 @@ struct ImageOptions: ParsableArguments {
             valueName: "rules"))
     var givenPreprocess: ImagePreprocessor.Rules?
 
-    @Flag(help: "Accept truncated JPEG and PNG files, and decode the available part.")
+    @Flag(help: "Accept truncated image files, and decode the available part.")
     var allowTruncated = false
 
     @Option(

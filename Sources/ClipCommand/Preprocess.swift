@@ -16,7 +16,7 @@ struct Preprocess: ParsableCommand {
               clip preprocess bike.jpg -o bike.npy
             """)
 
-    @Argument(help: "Preprocess a JPEG, PNG or WebP file.", completion: .file())
+    @Argument(help: "Preprocess an image file.", completion: .file())
     var image: String
 
     @Option(

@@ -87,7 +87,7 @@ package struct DecodedImage: Sendable {
 package enum ImageDecodingError: Error, Equatable {
     /// The file is empty.
     case empty
-    /// The bytes are neither JPEG, PNG nor WebP.
+    /// The bytes are not an image of a supported format.
     case unknownFormat
     /// The file ends before the image does.
     case truncated
@@ -124,10 +124,10 @@ extension DecodedImage {
         ///
         /// JPEGs of more than 67 million samples are allowed proportionally fewer.
         package var maximumScans = 500
-        /// True to accept a JPEG or PNG that ends early.
+        /// True to accept a JPEG, PNG, GIF or BMP that ends early.
         ///
-        /// The missing rows are grey (JPEG) or zero (PNG: black, transparent, or the first colour
-        /// of the palette).
+        /// The missing rows are grey (JPEG), the transparent colour (GIF) or zero (black,
+        /// transparent, or the first colour of the palette).
         package var allowsTruncated = false
         /// True to reduce 16-bit grey to its high byte, false to keep 16 bits.
         package var scales16Bits = false
@@ -145,7 +145,7 @@ extension DecodedImage {
         package init(maximumPixels: Int) { self.maximumPixels = maximumPixels }
     }
 
-    /// Decodes a whole JPEG, PNG or WebP file, whose format is recognised by its content.
+    /// Decodes a whole image file, whose format is recognised by its content.
     ///
     /// Safe to call from any thread. Waits while other threads hold so much image memory that this
     /// image does not fit below the limit.
@@ -324,7 +324,7 @@ extension DecodedImage {
     }
 }
 
-/// Returns true if bytes begin with the signature of JPEG, PNG or WebP.
+/// Returns true if bytes, at least 16 of a file, begin with the signature of an image format.
 package func isImage(_ bytes: some Collection<UInt8>) -> Bool {
     let beginning = Array(bytes.prefix(16))
     return beginning.withUnsafeBufferPointer { clip_image_recognized($0.baseAddress, $0.count) }

@@ -202,6 +202,20 @@ import Testing
         }
     }
 
+    /// A RAW file is not a duplicate of the JPEG that the camera wrote beside it.
+    @Test func rawFilesAndAnimationsAreNotCompared() throws {
+        for (name, hasMore) in [
+            ("canon.cr2", true), ("canon.cr3", true), ("nikon.nef", true), ("fuji.raf", true),
+            ("olympus-rs.orf", true), ("olympus-old.orf", true), ("panasonic.rw2", true),
+            ("pillow-animation.gif", true), ("disposal-previous.gif", true),
+            ("pillow-p.gif", false), ("local.gif", false), ("extensions.gif", false),
+            ("no-trailer.gif", false), ("24.bmp", false), ("8.bmp", false),
+        ] {
+            let file = try bytes(ofFile: Fixtures.path("images/formats/\(name)"))
+            #expect(try ComparedImage(decoding: file).hasMore == hasMore, "\(name)")
+        }
+    }
+
     @Test func aspectRatiosAgreeUpToRounding() {
         for (width, height, width2, height2, isSame) in [
             (1000, 701, 370, 259, true), (1000, 701, 370, 260, true), (4000, 3000, 40, 30, true),

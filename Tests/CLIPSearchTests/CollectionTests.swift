@@ -40,6 +40,23 @@ import Testing
         #expect(names(.path(FilePath(folder.path + "/c"))) == ["c/d/e.JPEG"])
     }
 
+    /// A RAW file and the JPEG of the same name are two images.
+    @Test func everySupportedFormatIsAnImage() throws {
+        let endings = """
+            arw avif bmp cr2 cr3 dib dng gif heic heif hif jfif jpe jpeg jpg jxl nef orf png raf \
+            rw2 tif tiff webp
+            """.split(separator: " ")
+        for ending in endings { try folder.touch("a.\(ending)") }
+        try folder.touch("B.DNG", "b.psd", "b.cr", "gif")
+        var images = ImageCollection([.path(FilePath(folder.path))])
+        var found: [String] = []
+        while let image = images.next() {
+            found.append(image.name.description.replacingOccurrences(of: folder.path + "/", with: ""))
+        }
+        #expect(found == ["B.DNG"] + endings.map { "a.\($0)" })
+        #expect(images.skipped.counts == ["PSD": 1])
+    }
+
     @Test func linksDoNotLoop() throws {
         try folder.touch("a/x.jpg", "b/y.jpg")
         let files = FileManager.default

@@ -128,13 +128,13 @@ import Testing
     @Test func targetsWithoutImagesAreReported() throws {
         try writeClasses()
         let tar = SmallTar.bytes([
-            ("a.png", [1]), ("a.cls", [0x30]), ("b.cls", [0x31]), ("c.gif", [1]), ("c.cls", [0x30]),
+            ("a.png", [1]), ("a.cls", [0x30]), ("b.cls", [0x31]), ("c.svg", [1]), ("c.cls", [0x30]),
             ("d.json", [0x30]), ("e.cls", [0x31]), ("e.webp", [1]),
         ])
         try write("set/test/nshards.txt", "1")
         try folder.write("set/test/0.tar", tar)
         let items = Array(try open().items())
-        let reason = "its sample has no JPEG, PNG or WebP image"
+        let reason = "its sample has no image of a supported format"
         #expect(
             items.map(\.target) == [
                 .label(0), .unusable(reason: reason), .unusable(reason: reason), .label(1),
@@ -167,7 +167,7 @@ import Testing
             ("a.jpg", .label(1)), ("b.png", .label(0)), ("i.0.jpg", .label(1)),
             ("i.1.png", missing),
             // A second .cls begins a sample, which has no image.
-            ("i.1.cls", .unusable(reason: "its sample has no JPEG, PNG or WebP image")),
+            ("i.1.cls", .unusable(reason: "its sample has no image of a supported format")),
             ("j.0.jpg", missing), ("j.2.jpg", .label(1)), ("k.x.jpg", .label(1)),
         ]
         let items = Array(try open().items())

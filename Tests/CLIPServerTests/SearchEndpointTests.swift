@@ -257,6 +257,9 @@ import Testing
             ([0xFF, 0xD8, 0xFF, 0xE0], "image/jpeg"), ([0xFF, 0xD8], "application/octet-stream"),
             (Array("RIFF1234WEBPVP8 ".utf8), "image/webp"),
             (Array("RIFF1234WAVE".utf8), "application/octet-stream"),
+            (Array("GIF89a".utf8), "image/gif"),
+            (Array("BM1234567890".utf8) + [54, 0, 40, 1, 0, 0], "application/octet-stream"),
+            (Array("BM123456789012".utf8) + [40, 0, 0, 0], "image/bmp"),
             (Array("<html><script>".utf8), "application/octet-stream"),
             (Array("<svg>".utf8), "application/octet-stream"), ([], "application/octet-stream"),
         ] as [([UInt8], String)])

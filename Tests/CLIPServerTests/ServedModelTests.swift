@@ -123,7 +123,7 @@ import Testing
         let cases: [([[UInt8]], String)] = [
             (
                 [good, Array("hello".utf8), []],
-                "cannot read the image at index 1: it is not a JPEG, PNG or WebP file"
+                "cannot read the image at index 1: it is not an image of a supported format"
             ), ([[]], "cannot read the image at index 0: the file is empty"),
             (
                 [good, good, Array(good.prefix(good.count / 2))],

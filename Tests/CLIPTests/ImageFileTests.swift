@@ -8,7 +8,7 @@ import Testing
 
 /// Tests the reading of image files.
 @Suite struct ImageFileTests {
-    private static let unknown = "it is not a JPEG, PNG or WebP file"
+    private static let unknown = "it is not an image of a supported format"
 
     @Test func nonImageIsRejectedByItsFirstBytes() throws {
         let folder = try TemporaryFolder()

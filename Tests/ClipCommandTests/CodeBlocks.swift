@@ -960,7 +960,7 @@ func CLIPSearch_SearchQuery_1() throws {
 func CLIPSearch_SkippedFormats_1() throws {
     var images = ImageCollection([.path("photos")])
     while let image = images.next() { print(image.path) }
-    print(images.skipped)  // 5 files skipped: HEIC 3, GIF 2
+    print(images.skipped)  // 5 files skipped: PSD 3, SVG 2
     _ = images
 }
 

@@ -267,7 +267,7 @@ import Testing
     }
 
     @Test(arguments: [
-        ("bad/empty.png", "empty"), ("bad/text.jpg", "not a JPEG, PNG or WebP"),
+        ("bad/empty.png", "empty"), ("bad/text.jpg", "not an image of a supported format"),
         ("bad/truncated.jpg", "ends before"), ("bad/truncated.png", "ends before"),
         ("bad/huge.png", "60000 x 60000"), ("bad/zero-height.jpg", "damaged"),
         ("bad", "directory"), ("no-such.jpg", "No such file"),

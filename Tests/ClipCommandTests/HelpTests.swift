@@ -12,10 +12,15 @@ import Testing
     private func commands() throws -> [String] {
         let help = try ClipBinary(folder: folder).run(["--help"]).text
         let list = try #require(help.components(separatedBy: "SUBCOMMANDS:\n").last)
-        return list.split(separator: "\n").filter { $0.hasPrefix("  ") && !$0.hasPrefix("   ") }
-            .compactMap { $0.split(separator: " ").first.map(String.init) }
-            .filter { $0 != "See" && $0 != "help" }
-            .flatMap { $0 == "probe" ? [$0, "probe train"] : [$0] }
+        let lines = list.split(separator: "\n").filter {
+            $0.hasPrefix("  ") && !$0.hasPrefix("   ")
+        }
+        var names: [String] = []
+        for name in lines.compactMap({ $0.split(separator: " ").first.map(String.init) }) {
+            if name != "See" && name != "help" { names.append(name) }
+            if name == "probe" { names.append("probe train") }
+        }
+        return names
     }
 
     /// The help text of a subcommand, or of `clip` for an empty name.

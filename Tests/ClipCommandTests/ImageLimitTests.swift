@@ -42,7 +42,8 @@ import Testing
     /// The device would be read without end.
     @Test func endlessDeviceIsRejected() throws {
         let result = try preprocess("/dev/zero")
-        expectFailure(result, status: 1, says: "/dev/zero: it is not a JPEG, PNG or WebP file")
+        expectFailure(
+            result, status: 1, says: "/dev/zero: it is not an image of a supported format")
     }
 
     @Test func imageIsReadFromAPipe() throws {

@@ -1,4 +1,4 @@
-// Decodes JPEG, PNG and WebP files, converts their pixels to RGB, and encodes JPEG.
+// Decodes image files, converts their pixels to RGB, and encodes JPEG.
 //
 // libpng and libjpeg report errors by longjmp, which must not cross Swift frames, so this C layer
 // catches them. All functions may be called from any thread.
@@ -12,7 +12,7 @@
 
 typedef enum {
     CLIP_IMAGE_OK,
-    CLIP_IMAGE_UNKNOWN,         // neither JPEG, PNG nor WebP
+    CLIP_IMAGE_UNKNOWN,         // not a supported format
     CLIP_IMAGE_DAMAGED,         // the file is corrupt; `message` is set
     CLIP_IMAGE_TRUNCATED,       // the file ends before the image does
     CLIP_IMAGE_TOO_LARGE,       // more than max_pixels; width and height are set
@@ -81,8 +81,8 @@ typedef struct {
     bool holds_memory;
     // The largest number of scans of a JPEG; very large images are allowed fewer.
     uint32_t max_scans;
-    // Accept a JPEG or PNG that ends early. The missing rows are grey (JPEG) or zero (PNG: black,
-    // transparent, or the first colour of the palette).
+    // Accept a JPEG, PNG, GIF or BMP that ends early. The missing rows are grey (JPEG), the
+    // transparent colour (GIF) or zero (black, transparent, or the first colour of the palette).
     bool allow_truncated;
     // Reduce 16-bit grey to its high byte.
     bool scale_16;
@@ -93,7 +93,7 @@ typedef struct {
     uint32_t smallest_side;
 } clip_image_options;
 
-// Returns true if bytes begin with the signature of one of the formats.
+// Returns true if bytes, at least 16 of a file, begin with the signature of one of the formats.
 bool clip_image_recognized(const uint8_t *bytes, size_t count);
 
 // Decodes a file, whose format is recognised by its content. On failure `pixels` is NULL and

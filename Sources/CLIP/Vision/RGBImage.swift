@@ -107,7 +107,8 @@ public struct RGBImage: Sendable, Equatable {
         /// profiles are ignored. Images without a profile, and those whose profile is equal to sRGB
         /// within one level, keep their pixels exactly.
         public var convertsColours = true
-        /// True to accept the decodable part of a truncated JPEG or PNG; false to throw an error.
+        /// True to accept the decodable part of a truncated JPEG, PNG, GIF or BMP; false to throw
+        /// an error.
         public var allowsTruncated = false
         /// The shortest side, in pixels, to which a JPEG may be reduced while it is decoded.
         ///
@@ -242,7 +243,7 @@ public struct RGBImage: Sendable, Equatable {
         return jpegFile(pixels: pixels, width: columns, height: rows, quality: quality) ?? []
     }
 
-    /// Decodes a JPEG, PNG or WebP file, recognised by its content.
+    /// Decodes an image file, whose format is recognised by its content.
     ///
     /// ```swift
     /// let image = try RGBImage(contentsOfFile: "bike.jpg")
@@ -258,7 +259,7 @@ public struct RGBImage: Sendable, Equatable {
         try self.init(decoding: bytes, path: path, options: options)
     }
 
-    /// Decodes the bytes of a JPEG, PNG or WebP file.
+    /// Decodes the bytes of an image file.
     ///
     /// ```swift
     /// let image = try RGBImage(decoding: data)  // [UInt8], ArraySlice<UInt8>, Data
@@ -339,7 +340,7 @@ extension CLIPError {
         self =
             switch error {
             case .empty: unreadable("the file is empty")
-            case .unknownFormat: unreadable("it is not a JPEG, PNG or WebP file")
+            case .unknownFormat: unreadable("it is not an image of a supported format")
             case .truncated: unreadable("the file ends before the image does")
             case .damaged(let how): unreadable("the file is damaged (\(how))")
             case .unsupported(let what): unreadable("unsupported: \(what)")

@@ -86,6 +86,11 @@ enum ImageEndpoints {
         if file.starts(with: "RIFF".utf8), file.dropFirst(8).starts(with: "WEBP".utf8) {
             return "image/webp"
         }
+        if file.starts(with: "GIF8".utf8) { return "image/gif" }
+        // The size of the header, less than 256, is at offset 14.
+        if file.starts(with: "BM".utf8), file.count > 17, file[14] > 0, file[15] == 0 {
+            return "image/bmp"
+        }
         return "application/octet-stream"
     }
 

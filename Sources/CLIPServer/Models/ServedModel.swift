@@ -198,7 +198,7 @@ final class ServedModel: Sendable {
     /// other requests.
     ///
     /// - Parameters:
-    ///   - images: The bytes of JPEG, PNG or WebP files.
+    ///   - images: The bytes of image files.
     ///   - normalized: True to divide each vector by its L2 norm.
     /// - Returns: The vector and the size of each image.
     /// - Throws: `RequestError` with status 400 for an image that cannot be read (the message names
