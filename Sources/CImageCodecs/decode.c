@@ -26,6 +26,9 @@ clip_image_status clip_image_allocate(clip_image *out, const clip_image_layout *
 void clip_image_free(clip_image *image) {
     free(image->pixels);
     image->pixels = NULL;
+    free(image->profile);
+    image->profile = NULL;
+    image->profile_count = 0;
 }
 
 // Releases reserved image memory above `bytes`.
@@ -45,6 +48,9 @@ static decoder decoder_for(const uint8_t *bytes, size_t count) {
     if (count >= 12 && memcmp(bytes, "RIFF", 4) == 0 && memcmp(bytes + 8, "WEBP", 4) == 0) {
         return clip_decode_webp;
     }
+    if (clip_is_heif(bytes, count)) return clip_decode_heif;
+    if (clip_is_tiff(bytes, count)) return clip_decode_tiff;
+    if (clip_is_jxl(bytes, count)) return clip_decode_jxl;
     return NULL;
 }
 

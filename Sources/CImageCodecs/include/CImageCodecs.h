@@ -1,4 +1,4 @@
-// Decodes JPEG, PNG and WebP files, converts their pixels to RGB, and encodes JPEG.
+// Decodes image files, converts their pixels to RGB, and encodes JPEG.
 //
 // libpng and libjpeg report errors by longjmp, which must not cross Swift frames, so this C layer
 // catches them. All functions may be called from any thread.
@@ -12,7 +12,7 @@
 
 typedef enum {
     CLIP_IMAGE_OK,
-    CLIP_IMAGE_UNKNOWN,         // neither JPEG, PNG nor WebP
+    CLIP_IMAGE_UNKNOWN,         // the signature of no known format
     CLIP_IMAGE_DAMAGED,         // the file is corrupt; `message` is set
     CLIP_IMAGE_TRUNCATED,       // the file ends before the image does
     CLIP_IMAGE_TOO_LARGE,       // more than max_pixels; width and height are set
@@ -31,6 +31,12 @@ enum { CLIP_IMAGE_LONGEST_SIDE = 1000000 };
 const char *clip_jpeg_version(void);
 const char *clip_png_version(void);
 int clip_webp_version(void);
+
+// Return the versions of the libraries that are loaded when they are first used; NULL if a library
+// is missing or too old.
+const char *clip_heif_version(void);
+const char *clip_tiff_version(void);
+const char *clip_jxl_version(void);
 
 // The sample formats. Images of different formats are resized in different ways.
 typedef enum {
@@ -56,12 +62,18 @@ typedef struct {
     uint8_t palette[4 * 256];
     // The EXIF orientation, 1 to 8; 1 if the file has none.
     int orientation;
+    // True if the orientation applies in any case, also if the caller ignores that of EXIF: Pillow
+    // turns a TIFF when it loads it.
+    bool is_always_turned;
     // The number of bytes that decoding needs in addition to the file, estimated from the header.
     uint64_t needed_memory;
     // The largest number of scans that a JPEG of this size may have.
     uint32_t allowed_scans;
     // The image memory that is reserved for the image; the caller calls clip_memory_release.
     uint64_t reserved_memory;
+    // The embedded ICC profile; NULL if there is none. Freed by clip_image_free.
+    uint8_t *profile;
+    size_t profile_count;
     char message[256];
 } clip_image;
 
