@@ -9,11 +9,11 @@ seconds=${1:-600}
 shift || true
 targets=("${@:-}")
 [ -n "${targets[0]}" ] || targets=(
-    jpeg png webp resize safetensors checkpoint tokenizer sentencepiece tokenizer_json
+    jpeg png webp heif tiff jxl resize safetensors checkpoint tokenizer sentencepiece tokenizer_json
     multipart base64 request json
 )
 . Scripts/packages.sh
-install_packages libpng-dev libjpeg-dev libwebp-dev pkg-config
+install_packages libpng-dev libjpeg-dev libwebp-dev pkg-config libheif1
 
 swift build --package-path Scripts/fuzz --scratch-path "$work/build" -c release --sanitize=address \
     -Xswiftc -sanitize=fuzzer -Xcc -fsanitize=fuzzer-no-link,undefined \
@@ -27,6 +27,9 @@ seeds() {
         jpeg) find $fixtures/images -name '*.jpg' ;;
         png) find $fixtures/images -name '*.png' ;;
         webp) find $fixtures/images -name '*.webp' ;;
+        heif) find $fixtures/codecs -name '*.heic' -o -name '*.avif' ;;
+        tiff) find $fixtures/codecs -name '*.tif' ;;
+        jxl) find $fixtures/codecs -name '*.jxl' ;;
         resize) find $fixtures/images -name 'small.png' -o -name 'rgb.jpg' ;;
         safetensors) find $fixtures/formats -name '*.safetensors' ;;
         checkpoint) find $fixtures/formats -name '*.pt' -o -name '*.pth' -o -name '*.bin' ;;

@@ -196,7 +196,7 @@ static clip_image_status copy_pixels(const heif_picture *picture, clip_image *ou
     return CLIP_IMAGE_OK;
 }
 
-static clip_image_status decode_handle(const heif_handle *handle, size_t file_size,
+static clip_image_status decode_handle(const heif_handle *handle, size_t file_size, bool is_av1,
                                          const clip_image_options *options, clip_image *out) {
     int width = heif.image_handle_get_width(handle), height = heif.image_handle_get_height(handle);
     if (width <= 0 || height <= 0) {
@@ -219,10 +219,12 @@ static clip_image_status decode_handle(const heif_handle *handle, size_t file_si
         out->height = coded == pixels ? layout.height : (uint32_t)coded_height;
         return CLIP_IMAGE_TOO_LARGE;
     }
-    // The planes of the decoder and its reference, of two bytes per sample if there are more than 8
-    // bits, and libheif's copies: planes of full chroma, and interleaved samples.
+    // The planes of the decoder, of two bytes per sample if there are more than 8 bits, and libheif's
+    // copies, the interleaved samples among them. The decoders of AV1 keep twice as much, as
+    // measured with libheif 1.15.
     bool is_deep = heif.image_handle_get_luma_bits_per_pixel(handle) > 8;
-    layout.working_memory = coded * (is_deep ? 20 : 10) + (8 << 20);
+    uint64_t samples = has_alpha ? 4 : 3;
+    layout.working_memory = coded * samples * (is_deep ? 3 : 2) * (is_av1 ? 2 : 1) + (16 << 20);
     clip_image_status status = clip_image_allocate(out, &layout, options);
     if (status != CLIP_IMAGE_OK) return status;
     status = copy_profile(handle, file_size, out);
@@ -238,7 +240,7 @@ static clip_image_status decode_handle(const heif_handle *handle, size_t file_si
     status = outcome.code == 0 && picture ? copy_pixels(picture, out) : failure(outcome, out);
     if (picture) heif.image_release(picture);
     if (status == CLIP_IMAGE_OK && has_alpha && heif.image_handle_is_premultiplied_alpha(handle)) {
-        clip_unpremultiply(out->pixels, (size_t)pixels, 4);
+        clip_unpremultiply(out->pixels, (size_t)pixels, 4, false);
     }
     return status;
 }
@@ -247,10 +249,11 @@ static clip_image_status decode_handle(const heif_handle *handle, size_t file_si
 // repeats, so that the orientation of EXIF is not read.
 clip_image_status clip_decode_heif(const uint8_t *bytes, size_t count,
                                      const clip_image_options *options, clip_image *out) {
+    const bool is_avif = memcmp(bytes + 8, "avi", 3) == 0;
     if (!is_available()) {
         snprintf(out->message, sizeof out->message,
                  "%s needs libheif 1.15 or later, which was not found (Debian: libheif1)",
-                 memcmp(bytes + 8, "avi", 3) == 0 ? "AVIF" : "HEIC");
+                 is_avif ? "AVIF" : "HEIC");
         return CLIP_IMAGE_UNSUPPORTED;
     }
     heif_context *context = heif.context_alloc();
@@ -261,7 +264,7 @@ clip_image_status clip_decode_heif(const uint8_t *bytes, size_t count,
     heif_status outcome = heif.context_read_from_memory_without_copy(context, bytes, count, NULL);
     if (outcome.code == 0) outcome = heif.context_get_primary_image_handle(context, &handle);
     clip_image_status status = outcome.code == 0 && handle
-                                   ? decode_handle(handle, count, options, out)
+                                   ? decode_handle(handle, count, is_avif, options, out)
                                    : failure(outcome, out);
     if (handle) heif.image_handle_release(handle);
     heif.context_free(context);

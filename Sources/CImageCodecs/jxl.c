@@ -173,10 +173,10 @@ static clip_image_status prepare(jxl_decoder *decoder, const clip_image_options 
         .kind = has_alpha ? CLIP_IMAGE_RGBA : CLIP_IMAGE_RGB,
         .channels = (info.colours == 1 ? 1 : 3) + has_alpha,
     };
-    // libjxl's planes have 4 bytes per sample, and there are two of each: those that are decoded,
-    // and those of a reference frame, a filter or an upsampled channel.
-    uint64_t planes = 3 + (uint64_t)info.extra_channels;
-    layout.working_memory = (uint64_t)info.width * info.height * planes * 8 + (16 << 20);
+    // libjxl's planes have 4 bytes per sample. With extra channels, such as alpha, libjxl 0.7 keeps
+    // three of each; without them it renders parts of the image at a time.
+    uint64_t planes = info.extra_channels > 0 ? 3 * (3 + (uint64_t)info.extra_channels) : 3;
+    layout.working_memory = (uint64_t)info.width * info.height * planes * 4 + (16 << 20);
     return clip_image_allocate(out, &layout, options);
 }
 

@@ -251,7 +251,9 @@ static clip_image_status decode(tiff_file *file, const tiff_source *from,
     if (status != CLIP_IMAGE_OK) return status;
     if (has_palette && out->kind == CLIP_IMAGE_RGBA) clip_tiff_expand_palette(out);
     if (layout.is_premultiplied && out->kind == CLIP_IMAGE_RGBA) {
-        clip_unpremultiply(out->pixels, (size_t)out->width * out->height, out->channels);
+        // Pillow clears transparent colours of RGB, and keeps those of grey.
+        clip_unpremultiply(out->pixels, (size_t)out->width * out->height, out->channels,
+                           out->channels == 4);
     }
     return CLIP_IMAGE_OK;
 }

@@ -87,6 +87,7 @@ clip_image_status clip_tiff_choose(tiff_layout *layout, clip_image_layout *resul
         return CLIP_IMAGE_UNSUPPORTED;
     }
     if (colours == 0) return unsupported(out, "photometric interpretation", layout->photometric);
+    if (layout->samples <= colours) layout->has_alpha = false;
     clip_image_status status = check_samples(layout, out);
     if (status != CLIP_IMAGE_OK) return status;
     layout->is_converted =

@@ -48,7 +48,8 @@ enum VersionReport {
                 "blas_core": text(Engine.blasLibrary?.core),
                 "libjpeg": .string(CodecVersions.jpeg), "libpng": .string(CodecVersions.png),
                 "libwebp": text(CodecVersions.webP), "sqlite": .string(sqliteVersion()),
-                "libcurl": text(libcurlVersion()),
+                "libcurl": text(libcurlVersion()), "libheif": text(CodecVersions.heif),
+                "libtiff": text(CodecVersions.tiff), "libjxl": text(CodecVersions.jpegXL),
             ]),
         ])
     }

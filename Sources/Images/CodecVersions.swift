@@ -13,4 +13,11 @@ package enum CodecVersions {
         guard version != 0 else { return nil }
         return "\(version >> 16).\(version >> 8 & 255).\(version & 255)"
     }
+
+    /// The version of libheif; nil if it is missing or too old. Loads the library.
+    package static var heif: String? { clip_heif_version().map { String(cString: $0) } }
+    /// The version of libtiff; nil if it is missing or too old. Loads the library.
+    package static var tiff: String? { clip_tiff_version().map { String(cString: $0) } }
+    /// The version of libjxl; nil if it is missing or too old. Loads the library.
+    package static var jpegXL: String? { clip_jxl_version().map { String(cString: $0) } }
 }

@@ -87,7 +87,7 @@ package struct DecodedImage: Sendable {
 package enum ImageDecodingError: Error, Equatable {
     /// The file is empty.
     case empty
-    /// The bytes are neither JPEG, PNG nor WebP.
+    /// The bytes have the signature of no known format.
     case unknownFormat
     /// The file ends before the image does.
     case truncated
@@ -139,7 +139,10 @@ extension DecodedImage {
         package init(maximumPixels: Int) { self.maximumPixels = maximumPixels }
     }
 
-    /// Decodes a whole JPEG, PNG or WebP file, whose format is recognised by its content.
+    /// Decodes a whole file, whose format is recognised by its content.
+    ///
+    /// The orientation of a TIFF is applied, as Pillow does when it loads one, and that of HEIF and
+    /// JPEG XL by their libraries; that of other formats is left to `upright`.
     ///
     /// Safe to call from any thread. Waits while other threads hold so much image memory that this
     /// image does not fit below the limit.
@@ -195,6 +198,9 @@ extension DecodedImage {
         walk = (0, 1, width)
         guard let pixels = image.pixels else { throw .outOfMemory(width: width, height: height) }
         storage = PixelStorage(takingOver: pixels, count: bytesPerPixel * width * height)
+        image.pixels = nil
+        clip_image_free(&image)
+        if image.is_always_turned { self = upright() }
     }
 
     private static func message(of image: clip_image) -> String {
@@ -317,8 +323,9 @@ extension DecodedImage {
     }
 }
 
-/// Returns true if bytes begin with the signature of JPEG, PNG or WebP.
+/// Returns true if bytes begin with the signature of a known image format.
 package func isImage(_ bytes: some Collection<UInt8>) -> Bool {
-    let beginning = Array(bytes.prefix(16))
+    // A HEIF file lists its brands in the first bytes.
+    let beginning = Array(bytes.prefix(64))
     return beginning.withUnsafeBufferPointer { clip_image_recognized($0.baseAddress, $0.count) }
 }
