@@ -15,7 +15,7 @@ import numpy as np
 import pillow_heif
 from PIL import Image, ImageCms, ImageOps
 
-WIDTH, HEIGHT = 21, 17
+WIDTH, HEIGHT = 18, 17
 
 
 def draw(channels: int, seed: int = 5, width: int = WIDTH, height: int = HEIGHT) -> np.ndarray:
@@ -32,6 +32,12 @@ def draw(channels: int, seed: int = 5, width: int = WIDTH, height: int = HEIGHT)
 def image(mode: str, width: int = WIDTH, height: int = HEIGHT) -> Image.Image:
     pixels = (draw(len(mode), width=width, height=height) >> 8).astype(np.uint8)
     return Image.fromarray(pixels[..., 0] if mode == "L" else pixels, mode)
+
+
+def srgb_profile() -> bytes:
+    """A profile of sRGB, without the time at which it was made."""
+    data = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    return data[:24] + bytes(12) + data[36:]
 
 
 # MARK: TIFF
@@ -148,8 +154,7 @@ def tiffs() -> Iterator[tuple[str, bytes]]:
     yield "signed-8", tiff(draw(1) >> 8, 1, 8, sample_format=2)
     for orientation in range(1, 9):
         yield f"orientation-{orientation}", tiff(draw(3) >> 8, 2, 8, orientation=orientation)
-    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    yield "profile", tiff(draw(3) >> 8, 2, 8, profile=profile)
+    yield "profile", tiff(draw(3) >> 8, 2, 8, profile=srgb_profile())
 
     def save(mode: str, **options) -> bytes:
         file = io.BytesIO()
@@ -242,8 +247,7 @@ def heics() -> Iterator[tuple[str, bytes]]:
         yield f"deep-{name}", file.getvalue()
     for orientation in range(2, 9):
         yield f"orientation-{orientation}", save(image("RGB", 24, 16), exif=exif(orientation))
-    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    yield "profile", save(image("RGB"), icc_profile=profile)
+    yield "profile", save(image("RGB"), icc_profile=srgb_profile())
     file = pillow_heif.from_pillow(image("RGBA"))
     file.premultiplied_alpha = True
     data = io.BytesIO()

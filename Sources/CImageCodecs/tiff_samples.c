@@ -31,7 +31,7 @@ bool clip_tiff_has_tag(const uint8_t *bytes, size_t count, uint16_t tag) {
 }
 
 static clip_image_status unsupported(clip_image *out, const char *what, unsigned value) {
-    snprintf(out->message, sizeof out->message, "TIFF of %s %u", what, value);
+    snprintf(out->message, sizeof out->message, "TIFF of %u %s", value, what);
     return CLIP_IMAGE_UNSUPPORTED;
 }
 
@@ -66,10 +66,10 @@ static clip_image_status check_samples(const tiff_layout *layout, clip_image *ou
     case 8: break;
     case 12:
         if (is_plain_grey) break;
-        return unsupported(out, "colours and bits per sample", layout->bits);
+        return unsupported(out, "bits per colour", layout->bits);
     case 16:
         if (layout->photometric != PALETTE) break;
-        return unsupported(out, "a palette and bits per sample", layout->bits);
+        return unsupported(out, "bits per palette index", layout->bits);
     default: return unsupported(out, "bits per sample", layout->bits);
     }
     if (layout->samples > LONGEST_PIXEL) {
@@ -86,7 +86,11 @@ clip_image_status clip_tiff_choose(tiff_layout *layout, clip_image_layout *resul
         snprintf(out->message, sizeof out->message, "TIFF of CIE L*a*b* colours");
         return CLIP_IMAGE_UNSUPPORTED;
     }
-    if (colours == 0) return unsupported(out, "photometric interpretation", layout->photometric);
+    if (colours == 0) {
+        snprintf(out->message, sizeof out->message, "TIFF of photometric interpretation %u",
+                 layout->photometric);
+        return CLIP_IMAGE_UNSUPPORTED;
+    }
     if (layout->samples <= colours) layout->has_alpha = false;
     clip_image_status status = check_samples(layout, out);
     if (status != CLIP_IMAGE_OK) return status;
@@ -95,7 +99,7 @@ clip_image_status clip_tiff_choose(tiff_layout *layout, clip_image_layout *resul
         (layout->photometric == YCBCR && colours == 3 &&
          (layout->compression != JPEG || layout->is_separate));
     if (layout->samples < colours && !layout->is_converted) {
-        return unsupported(out, "too few samples per pixel:", layout->samples);
+        return unsupported(out, "samples per pixel, too few for its colours", layout->samples);
     }
 
     result->width = layout->width;

@@ -200,7 +200,7 @@ extension DecodedImage {
         storage = PixelStorage(takingOver: pixels, count: bytesPerPixel * width * height)
         image.pixels = nil
         clip_image_free(&image)
-        if image.is_always_turned { self = upright() }
+        if image.is_always_turned { turn() }
     }
 
     private static func message(of image: clip_image) -> String {
@@ -217,13 +217,17 @@ extension DecodedImage {
     /// Orientations 2, 4, 5 and 7 mirror; 3 rotates by 180°, 6 by 90° clockwise, 8
     /// counter-clockwise.
     package func upright() -> DecodedImage {
-        guard (2...8).contains(orientation) else { return self }
-        var turned = self
-        turned.orientation = 1
-        if orientation >= 5 { (turned.width, turned.height) = (height, width) }
+        var image = self
+        image.turn()
+        return image
+    }
+
+    /// Applies the orientation to the strides.
+    private mutating func turn() {
+        guard (2...8).contains(orientation) else { return }
         let last = (width - 1) * walk.right
         let below = (height - 1) * walk.below
-        turned.walk =
+        walk =
             switch orientation {
             case 2: (walk.start + last, -walk.right, walk.below)
             case 3: (walk.start + below + last, -walk.right, -walk.below)
@@ -233,7 +237,8 @@ extension DecodedImage {
             case 7: (walk.start + below + last, -walk.below, -walk.right)
             default: (walk.start + last, walk.below, -walk.right)
             }
-        return turned
+        if orientation >= 5 { (width, height) = (height, width) }
+        orientation = 1
     }
 
     /// Converts a part of the image and writes its `3 * rows.count * columns.count` bytes, row by
