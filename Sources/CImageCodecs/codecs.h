@@ -30,8 +30,8 @@ bool clip_is_jxl(const uint8_t *bytes, size_t count);
 // none.
 void *clip_open_library(const char *const *names);
 
-// Divides colours by alpha, the last byte of each pixel, as Pillow does. Colours of alpha 0 become 0
-// if `clears`, and else stay.
+// Divides colours by alpha, the last byte of each pixel, as Pillow does. Colours of alpha 0 become
+// 0 if `clears`, and stay otherwise.
 void clip_unpremultiply(uint8_t *pixels, size_t count, int channels, bool clears);
 
 // The size and sample format of an image, from its header.

@@ -12,7 +12,7 @@
 // members at the end of structures.
 typedef struct heif_context heif_context;
 typedef struct heif_handle heif_handle;
-typedef struct heif_picture heif_picture;
+typedef struct heif_pixels heif_pixels;
 
 typedef struct {
     int code, subcode;
@@ -56,13 +56,13 @@ static struct {
     heif_status (*image_handle_get_raw_color_profile)(const heif_handle *, void *);
     heif_options *(*decoding_options_alloc)(void);
     void (*decoding_options_free)(heif_options *);
-    heif_status (*decode_image)(const heif_handle *, heif_picture **, int, int,
+    heif_status (*decode_image)(const heif_handle *, heif_pixels **, int, int,
                                 const heif_options *);
-    void (*image_release)(const heif_picture *);
-    int (*image_get_width)(const heif_picture *, int);
-    int (*image_get_height)(const heif_picture *, int);
-    int (*image_get_bits_per_pixel_range)(const heif_picture *, int);
-    const uint8_t *(*image_get_plane_readonly)(const heif_picture *, int, int *);
+    void (*image_release)(const heif_pixels *);
+    int (*image_get_width)(const heif_pixels *, int);
+    int (*image_get_height)(const heif_pixels *, int);
+    int (*image_get_bits_per_pixel_range)(const heif_pixels *, int);
+    const uint8_t *(*image_get_plane_readonly)(const heif_pixels *, int, int *);
 } heif;
 
 static void load(void) {
@@ -136,7 +136,8 @@ bool clip_is_heif(const uint8_t *bytes, size_t count) {
     if (is_image_brand(bytes + 8)) return true;
     // Canon's RAW files name compatible brands of HEIF, too.
     if (memcmp(bytes + 8, "crx ", 4) == 0) return false;
-    size_t size = (size_t)bytes[0] << 24 | (size_t)bytes[1] << 16 | (size_t)bytes[2] << 8 | bytes[3];
+    size_t size = 0;
+    for (size_t i = 0; i < 4; i++) size = size << 8 | bytes[i];
     if (size > count) size = count;
     for (size_t i = 16; i + 4 <= size; i += 4) {
         if (is_image_brand(bytes + i)) return true;
@@ -178,14 +179,14 @@ static clip_image_status copy_profile(const heif_handle *handle, size_t file_siz
     return CLIP_IMAGE_OK;
 }
 
-static clip_image_status copy_pixels(const heif_picture *picture, clip_image *out) {
+static clip_image_status copy_pixels(const heif_pixels *decoded, clip_image *out) {
     int channel = CHANNEL_INTERLEAVED, stride = 0;
-    const uint8_t *plane = heif.image_get_plane_readonly(picture, channel, &stride);
+    const uint8_t *plane = heif.image_get_plane_readonly(decoded, channel, &stride);
     size_t row = (size_t)out->width * (size_t)out->channels;
     if (!plane || stride < 0 || (size_t)stride < row ||
-        heif.image_get_width(picture, channel) != (int)out->width ||
-        heif.image_get_height(picture, channel) != (int)out->height ||
-        heif.image_get_bits_per_pixel_range(picture, channel) != 8) {
+        heif.image_get_width(decoded, channel) != (int)out->width ||
+        heif.image_get_height(decoded, channel) != (int)out->height ||
+        heif.image_get_bits_per_pixel_range(decoded, channel) != 8) {
         snprintf(out->message, sizeof out->message,
                  "its pixels do not have the size that it states");
         return CLIP_IMAGE_DAMAGED;
@@ -219,9 +220,9 @@ static clip_image_status decode_handle(const heif_handle *handle, size_t file_si
         out->height = coded == pixels ? layout.height : (uint32_t)coded_height;
         return CLIP_IMAGE_TOO_LARGE;
     }
-    // The planes of the decoder, of two bytes per sample if there are more than 8 bits, and libheif's
-    // copies, the interleaved samples among them. The decoders of AV1 keep twice as much, as
-    // measured with libheif 1.15.
+    // The planes of the decoder, of two bytes per sample if there are more than 8 bits, and the
+    // copies of libheif, the interleaved samples among them. The decoders of AV1 keep twice as
+    // much, as measured with libheif 1.15.
     bool is_deep = heif.image_handle_get_luma_bits_per_pixel(handle) > 8;
     uint64_t samples = has_alpha ? 4 : 3;
     layout.working_memory = coded * samples * (is_deep ? 3 : 2) * (is_av1 ? 2 : 1) + (16 << 20);
@@ -233,12 +234,12 @@ static clip_image_status decode_handle(const heif_handle *handle, size_t file_si
     heif_options *choices = heif.decoding_options_alloc();
     if (!choices) return CLIP_IMAGE_OUT_OF_MEMORY;
     choices->reduces_to_8_bits = 1;
-    heif_picture *picture = NULL;
-    heif_status outcome = heif.decode_image(handle, &picture, SPACE_RGB,
+    heif_pixels *decoded = NULL;
+    heif_status outcome = heif.decode_image(handle, &decoded, SPACE_RGB,
                                             has_alpha ? CHROMA_RGBA : CHROMA_RGB, choices);
     heif.decoding_options_free(choices);
-    status = outcome.code == 0 && picture ? copy_pixels(picture, out) : failure(outcome, out);
-    if (picture) heif.image_release(picture);
+    status = outcome.code == 0 && decoded ? copy_pixels(decoded, out) : failure(outcome, out);
+    if (decoded) heif.image_release(decoded);
     if (status == CLIP_IMAGE_OK && has_alpha && heif.image_handle_is_premultiplied_alpha(handle)) {
         clip_unpremultiply(out->pixels, (size_t)pixels, 4, false);
     }

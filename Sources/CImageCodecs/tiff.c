@@ -44,7 +44,8 @@ static clip_image_status read_layout(tiff_file *file, const tiff_source *from, t
     layout->is_separate = layout->planar == SEPARATE_PLANES && layout->samples > 1;
 
     uint16_t extra_count = 0, *extra = NULL;
-    if (clip_tiff.GetField(file, TAG_EXTRA_SAMPLES, &extra_count, &extra) && extra_count > 0 && extra) {
+    if (clip_tiff.GetField(file, TAG_EXTRA_SAMPLES, &extra_count, &extra) && extra_count > 0 &&
+        extra) {
         layout->is_premultiplied = extra[0] == EXTRA_ASSOCIATED;
         layout->has_alpha = extra[0] == EXTRA_ASSOCIATED || extra[0] == EXTRA_ALPHA;
     }
@@ -202,7 +203,8 @@ static clip_image_status measure(tiff_file *file, tiff_layout *layout, int chann
     *size = row * layout->block_height;
     layout->block_row_bytes = (size_t)row;
     if (layout->is_converted) return CLIP_IMAGE_OK;
-    uint64_t expected = layout->is_tiled ? clip_tiff.TileSize64(file) : clip_tiff.ScanlineSize64(file);
+    uint64_t expected =
+        layout->is_tiled ? clip_tiff.TileSize64(file) : clip_tiff.ScanlineSize64(file);
     if (expected != (layout->is_tiled ? *size : row)) {
         return damaged(out, "its rows have an unexpected size");
     }
@@ -236,8 +238,8 @@ static clip_image_status decode(tiff_file *file, const tiff_source *from,
     out->is_always_turned = true;
     // Otherwise libtiff's conversion applies it in part.
     if (layout.is_converted) clip_tiff.SetField(file, TAG_ORIENTATION, 1);
-    bool has_palette = out->kind == CLIP_IMAGE_INDEXED || (out->kind == CLIP_IMAGE_RGBA &&
-                                                          layout.photometric == PHOTOMETRIC_PALETTE);
+    bool has_palette =
+        out->kind == CLIP_IMAGE_INDEXED || layout.photometric == PHOTOMETRIC_PALETTE;
     if (has_palette) read_palette(file, &layout, out);
 
     void *block = NULL;

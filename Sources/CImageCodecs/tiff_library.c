@@ -58,7 +58,8 @@ static void load(void) {
     // For example "LIBTIFF, Version 4.5.0", followed by lines of copyright.
     const char *text = clip_tiff.GetVersion(), *start = strstr(text, "Version ");
     start = start ? start + strlen("Version ") : text;
-    snprintf(clip_tiff.version, sizeof clip_tiff.version, "%.*s", (int)strcspn(start, "\n "), start);
+    snprintf(clip_tiff.version, sizeof clip_tiff.version, "%.*s", (int)strcspn(start, "\n "),
+             start);
     clip_tiff.is_there = true;
 }
 
@@ -129,8 +130,8 @@ static int ignore_warning(tiff_file *file, void *context, const char *module, co
 // "m": libtiff calls read_bytes instead of mapping the file.
 tiff_file *clip_tiff_open(tiff_source *from, const clip_image_options *options) {
     if (!clip_tiff.ClientOpenExt) {
-        return clip_tiff.ClientOpen("", "rm", from, read_bytes, write_bytes, seek_bytes, close_bytes,
-                               count_bytes, NULL, NULL);
+        return clip_tiff.ClientOpen("", "rm", from, read_bytes, write_bytes, seek_bytes,
+                                    close_bytes, count_bytes, NULL, NULL);
     }
     tiff_options *choices = clip_tiff.OpenOptionsAlloc();
     if (!choices) return NULL;
@@ -142,7 +143,7 @@ tiff_file *clip_tiff_open(tiff_source *from, const clip_image_options *options) 
     clip_tiff.OpenOptionsSetErrorHandlerExtR(choices, take_error, from->image);
     clip_tiff.OpenOptionsSetWarningHandlerExtR(choices, ignore_warning, NULL);
     tiff_file *file = clip_tiff.ClientOpenExt("", "rm", from, read_bytes, write_bytes, seek_bytes,
-                                         close_bytes, count_bytes, NULL, NULL, choices);
+                                              close_bytes, count_bytes, NULL, NULL, choices);
     clip_tiff.OpenOptionsFree(choices);
     return file;
 }

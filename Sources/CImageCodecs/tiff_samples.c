@@ -20,7 +20,8 @@ bool clip_tiff_has_tag(const uint8_t *bytes, size_t count, uint16_t tag) {
     const bool is_little = bytes[0] == 'I', is_big_tiff = number(bytes + 2, 2, is_little) == 43;
     const int length = is_big_tiff ? 8 : 2;
     const size_t size = is_big_tiff ? 20 : 12;
-    uint64_t offset = is_big_tiff ? number(bytes + 8, 8, is_little) : number(bytes + 4, 4, is_little);
+    uint64_t offset = is_big_tiff ? number(bytes + 8, 8, is_little)
+                                  : number(bytes + 4, 4, is_little);
     if (offset > count || count - offset < (size_t)length) return false;
     uint64_t entries = number(bytes + offset, length, is_little);
     offset += (uint64_t)length;
@@ -50,7 +51,8 @@ static int colours_of(const tiff_layout *layout) {
 
 // Checks the type and depth of the samples.
 static clip_image_status check_samples(const tiff_layout *layout, clip_image *out) {
-    if (layout->sample_format != UNSIGNED && !(layout->sample_format == SIGNED && layout->bits == 8)) {
+    const bool is_signed_byte = layout->sample_format == SIGNED && layout->bits == 8;
+    if (layout->sample_format != UNSIGNED && !is_signed_byte) {
         const char *type = layout->sample_format == FLOATS   ? "floating-point"
                            : layout->sample_format == SIGNED ? "signed"
                                                              : "complex or undefined";

@@ -14,10 +14,10 @@ package enum CodecVersions {
         return "\(version >> 16).\(version >> 8 & 255).\(version & 255)"
     }
 
-    /// The version of libheif; nil if it is missing or too old. Loads the library.
+    /// The version of libheif; nil if it is missing or too old; loads the library.
     package static var heif: String? { clip_heif_version().map { String(cString: $0) } }
-    /// The version of libtiff; nil if it is missing or too old. Loads the library.
+    /// The version of libtiff; nil if it is missing or too old; loads the library.
     package static var tiff: String? { clip_tiff_version().map { String(cString: $0) } }
-    /// The version of libjxl; nil if it is missing or too old. Loads the library.
+    /// The version of libjxl; nil if it is missing or too old; loads the library.
     package static var jpegXL: String? { clip_jxl_version().map { String(cString: $0) } }
 }
