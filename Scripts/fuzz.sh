@@ -53,7 +53,9 @@ for index in range(0, len(cases), 3):
     (pathlib.Path(sys.argv[1]) / f"cases-{index}").write_text(text, encoding="utf-8", newline="")
 PYTHON
     fi
-    "$binary" "$1" -max_total_time="$seconds" -max_len=40000 -timeout=20 -rss_limit_mb=3000 \
+    local leaks=1
+    [ "$1" != heif ] || leaks=0  # dav1d 1.0 leaks 40 bytes for a damaged file
+    "$binary" "$1" -detect_leaks=$leaks -max_total_time="$seconds" -max_len=40000 -timeout=20 -rss_limit_mb=3000 \
         -malloc_limit_mb=1500 -artifact_prefix="$folder/found/" -print_final_stats=1 \
         "$folder/corpus" >"$folder/log" 2>&1 &&
         outcome="nothing found" || outcome="FOUND something: $folder/log"
