@@ -9,11 +9,11 @@ seconds=${1:-600}
 shift || true
 targets=("${@:-}")
 [ -n "${targets[0]}" ] || targets=(
-    jpeg png webp gif bmp raw resize safetensors checkpoint tokenizer sentencepiece
+    jpeg png webp gif bmp raw heif tiff jxl resize safetensors checkpoint tokenizer sentencepiece
     tokenizer_json multipart base64 request json
 )
 . Scripts/packages.sh
-install_packages libpng-dev libjpeg-dev libwebp-dev pkg-config
+install_packages libpng-dev libjpeg-dev libwebp-dev pkg-config libheif1
 
 swift build --package-path Scripts/fuzz --scratch-path "$work/build" -c release --sanitize=address \
     -Xswiftc -sanitize=fuzzer -Xcc -fsanitize=fuzzer-no-link,undefined \
@@ -31,6 +31,9 @@ seeds() {
         bmp) find $fixtures/images -name '*.bmp' ;;
         raw) find $fixtures/images -regextype posix-extended \
             -regex '.*\.(cr2|cr3|nef|arw|dng|raf|orf|rw2)' ;;
+        heif) find $fixtures/codecs -name '*.heic' -o -name '*.avif' ;;
+        tiff) find $fixtures/codecs -name '*.tif' ;;
+        jxl) find $fixtures/codecs -name '*.jxl' ;;
         resize) find $fixtures/images -name 'small.png' -o -name 'rgb.jpg' ;;
         safetensors) find $fixtures/formats -name '*.safetensors' ;;
         checkpoint) find $fixtures/formats -name '*.pt' -o -name '*.pth' -o -name '*.bin' ;;
@@ -54,7 +57,9 @@ for index in range(0, len(cases), 3):
     (pathlib.Path(sys.argv[1]) / f"cases-{index}").write_text(text, encoding="utf-8", newline="")
 PYTHON
     fi
-    "$binary" "$1" -max_total_time="$seconds" -max_len=40000 -timeout=20 -rss_limit_mb=3000 \
+    local leaks=1
+    [ "$1" != heif ] || leaks=0  # dav1d 1.0 leaks 40 bytes for a damaged file
+    ASAN_OPTIONS=detect_leaks=$leaks "$binary" "$1" -detect_leaks=$leaks -max_total_time="$seconds" -max_len=40000 -timeout=20 -rss_limit_mb=3000 \
         -malloc_limit_mb=1500 -artifact_prefix="$folder/found/" -print_final_stats=1 \
         "$folder/corpus" >"$folder/log" 2>&1 &&
         outcome="nothing found" || outcome="FOUND something: $folder/log"

@@ -32,6 +32,28 @@ bool clip_is_bmp(const uint8_t *bytes, size_t count);
 // Other TIFF files are not RAW, even if a camera made them or they contain JPEGs.
 bool clip_is_raw(const uint8_t *bytes, size_t count);
 
+// These decoders load their libraries when they are first used.
+clip_image_status clip_decode_heif(const uint8_t *bytes, size_t count,
+                                     const clip_image_options *options, clip_image *out);
+clip_image_status clip_decode_tiff(const uint8_t *bytes, size_t count,
+                                     const clip_image_options *options, clip_image *out);
+clip_image_status clip_decode_jxl(const uint8_t *bytes, size_t count,
+                                    const clip_image_options *options, clip_image *out);
+
+// Return true if bytes begin with the signature of HEIC, HEIF or AVIF, of TIFF, or of JPEG XL. That
+// of TIFF is also the signature of many camera RAW files.
+bool clip_is_heif(const uint8_t *bytes, size_t count);
+bool clip_is_tiff(const uint8_t *bytes, size_t count);
+bool clip_is_jxl(const uint8_t *bytes, size_t count);
+
+// Loads the first of the libraries that is found; the list ends with NULL. Returns NULL if there is
+// none.
+void *clip_open_library(const char *const *names);
+
+// Divides colours by alpha, the last byte of each pixel, as Pillow does. Colours of alpha 0 become
+// 0 if `clears`, and stay otherwise.
+void clip_unpremultiply(uint8_t *pixels, size_t count, int channels, bool clears);
+
 // The size and sample format of an image, from its header.
 typedef struct {
     uint32_t width, height;

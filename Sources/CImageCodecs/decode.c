@@ -53,6 +53,9 @@ static decoder decoder_for(const uint8_t *bytes, size_t count) {
     }
     if (clip_is_bmp(bytes, count)) return clip_decode_bmp;
     if (clip_is_raw(bytes, count)) return clip_decode_raw;  // before TIFF, which many RAW files are
+    if (clip_is_heif(bytes, count)) return clip_decode_heif;
+    if (clip_is_tiff(bytes, count)) return clip_decode_tiff;
+    if (clip_is_jxl(bytes, count)) return clip_decode_jxl;
     return NULL;
 }
 

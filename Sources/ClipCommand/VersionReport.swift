@@ -50,6 +50,8 @@ enum VersionReport {
                 "libjpeg": .string(CodecVersions.jpeg), "libpng": .string(CodecVersions.png),
                 "libwebp": text(CodecVersions.webP), "sqlite": .string(sqliteVersion()),
                 "libcurl": text(libcurlVersion()), "lcms2": text(CodecVersions.lcms),
+                "libheif": text(CodecVersions.heif), "libtiff": text(CodecVersions.tiff),
+                "libjxl": text(CodecVersions.jpegXL),
             ]),
         ])
     }

@@ -24,4 +24,10 @@ package enum CodecVersions {
         let revision = version % 10 == 0 ? "" : ".\(version % 10)"
         return "\(version / 1000).\(version % 1000 / 10)\(revision)"
     }
+    /// The version of libheif; nil if it is missing or too old; loads the library.
+    package static var heif: String? { clip_heif_version().map { String(cString: $0) } }
+    /// The version of libtiff; nil if it is missing or too old; loads the library.
+    package static var tiff: String? { clip_tiff_version().map { String(cString: $0) } }
+    /// The version of libjxl; nil if it is missing or too old; loads the library.
+    package static var jpegXL: String? { clip_jxl_version().map { String(cString: $0) } }
 }

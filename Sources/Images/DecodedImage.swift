@@ -145,7 +145,10 @@ extension DecodedImage {
         package init(maximumPixels: Int) { self.maximumPixels = maximumPixels }
     }
 
-    /// Decodes a whole image file, whose format is recognised by its content.
+    /// Decodes a whole file, whose format is recognised by its content.
+    ///
+    /// The orientation of a TIFF is applied, as Pillow does when it loads one, and that of HEIF and
+    /// JPEG XL by their libraries; that of other formats is left to `upright`.
     ///
     /// Safe to call from any thread. Waits while other threads hold so much image memory that this
     /// image does not fit below the limit.
@@ -202,6 +205,9 @@ extension DecodedImage {
         walk = (0, 1, width)
         guard let pixels = image.pixels else { throw .outOfMemory(width: width, height: height) }
         storage = PixelStorage(takingOver: pixels, count: bytesPerPixel * width * height)
+        image.pixels = nil
+        clip_image_free(&image)
+        if image.is_always_turned { turn() }
     }
 
     private static func message(of image: clip_image) -> String {
@@ -218,13 +224,17 @@ extension DecodedImage {
     /// Orientations 2, 4, 5 and 7 mirror; 3 rotates by 180°, 6 by 90° clockwise, 8
     /// counter-clockwise.
     package func upright() -> DecodedImage {
-        guard (2...8).contains(orientation) else { return self }
-        var turned = self
-        turned.orientation = 1
-        if orientation >= 5 { (turned.width, turned.height) = (height, width) }
+        var image = self
+        image.turn()
+        return image
+    }
+
+    /// Applies the orientation to the strides.
+    private mutating func turn() {
+        guard (2...8).contains(orientation) else { return }
         let last = (width - 1) * walk.right
         let below = (height - 1) * walk.below
-        turned.walk =
+        walk =
             switch orientation {
             case 2: (walk.start + last, -walk.right, walk.below)
             case 3: (walk.start + below + last, -walk.right, -walk.below)
@@ -234,7 +244,8 @@ extension DecodedImage {
             case 7: (walk.start + below + last, -walk.below, -walk.right)
             default: (walk.start + last, walk.below, -walk.right)
             }
-        return turned
+        if orientation >= 5 { (width, height) = (height, width) }
+        orientation = 1
     }
 
     /// Converts a part of the image and writes its `3 * rows.count * columns.count` bytes, row by
@@ -324,8 +335,9 @@ extension DecodedImage {
     }
 }
 
-/// Returns true if bytes, at least 16 of a file, begin with the signature of an image format.
+/// Returns true if bytes begin with the signature of a known image format.
 package func isImage(_ bytes: some Collection<UInt8>) -> Bool {
-    let beginning = Array(bytes.prefix(16))
+    // A HEIF file lists its brands in the first bytes.
+    let beginning = Array(bytes.prefix(64))
     return beginning.withUnsafeBufferPointer { clip_image_recognized($0.baseAddress, $0.count) }
 }

@@ -51,7 +51,8 @@ import Testing
         var images = ImageCollection([.path(FilePath(folder.path))])
         var found: [String] = []
         while let image = images.next() {
-            found.append(image.name.description.replacingOccurrences(of: folder.path + "/", with: ""))
+            let path = image.name.description
+            found.append(path.replacingOccurrences(of: folder.path + "/", with: ""))
         }
         #expect(found == ["B.DNG"] + endings.map { "a.\($0)" })
         #expect(images.skipped.counts == ["PSD": 1])

@@ -12,7 +12,7 @@
 
 typedef enum {
     CLIP_IMAGE_OK,
-    CLIP_IMAGE_UNKNOWN,         // not a supported format
+    CLIP_IMAGE_UNKNOWN,         // the signature of no known format
     CLIP_IMAGE_DAMAGED,         // the file is corrupt; `message` is set
     CLIP_IMAGE_TRUNCATED,       // the file ends before the image does
     CLIP_IMAGE_TOO_LARGE,       // more than max_pixels; width and height are set
@@ -33,6 +33,12 @@ const char *clip_png_version(void);
 int clip_webp_version(void);
 // Returns the version of Little CMS, 2140 for 2.14; 0 if it is not installed.
 int clip_lcms_version(void);
+
+// Return the versions of the libraries that are loaded when they are first used; NULL if a library
+// is missing or too old.
+const char *clip_heif_version(void);
+const char *clip_tiff_version(void);
+const char *clip_jxl_version(void);
 
 // The sample formats. Images of different formats are resized in different ways.
 typedef enum {
@@ -58,6 +64,9 @@ typedef struct {
     uint8_t palette[4 * 256];
     // The EXIF orientation, 1 to 8; 1 if the file has none.
     int orientation;
+    // True if the orientation applies in any case, also if the caller ignores that of EXIF: Pillow
+    // turns a TIFF when it loads it.
+    bool is_always_turned;
     // The number of bytes that decoding needs in addition to the file, estimated from the header.
     uint64_t needed_memory;
     // The largest number of scans that a JPEG of this size may have.

@@ -11,7 +11,8 @@ import CLIP
 
 /// A parser that is fed with bytes; it may throw any error.
 enum Target: String, CaseIterable {
-    case jpeg, png, webp, gif, bmp, raw, resize, safetensors, checkpoint, tokenizer, sentencepiece
+    case jpeg, png, webp, gif, bmp, raw, heif, tiff, jxl, resize, safetensors, checkpoint, tokenizer
+    case sentencepiece
     case tokenizerJSON = "tokenizer_json"
     case multipart, base64, request, json
 
@@ -26,7 +27,7 @@ enum Target: String, CaseIterable {
 
     func feed(_ bytes: [UInt8]) {
         switch self {
-        case .jpeg, .png, .webp, .gif, .bmp, .raw: decode(bytes)
+        case .jpeg, .png, .webp, .gif, .bmp, .raw, .heif, .tiff, .jxl: decode(bytes)
         case .resize: resize(bytes)
         case .safetensors:
             if let model = try? CLIPModel(
