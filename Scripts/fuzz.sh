@@ -59,7 +59,8 @@ PYTHON
     fi
     local leaks=1
     [ "$1" != heif ] || leaks=0  # dav1d 1.0 leaks 40 bytes for a damaged file
-    ASAN_OPTIONS=detect_leaks=$leaks "$binary" "$1" -detect_leaks=$leaks -max_total_time="$seconds" -max_len=40000 -timeout=20 -rss_limit_mb=3000 \
+    ASAN_OPTIONS=detect_leaks=$leaks "$binary" "$1" -detect_leaks=$leaks \
+        -max_total_time="$seconds" -max_len=40000 -timeout=20 -rss_limit_mb=3000 \
         -malloc_limit_mb=1500 -artifact_prefix="$folder/found/" -print_final_stats=1 \
         "$folder/corpus" >"$folder/log" 2>&1 &&
         outcome="nothing found" || outcome="FOUND something: $folder/log"

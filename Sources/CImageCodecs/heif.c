@@ -216,8 +216,9 @@ static clip_image_status decode_handle(const heif_handle *handle, size_t file_si
     if (coded_width > 0 && coded_height > 0) coded = (uint64_t)coded_width * (uint64_t)coded_height;
     if (coded < pixels) coded = pixels;
     if (coded > options->max_pixels) {
-        out->width = coded == pixels ? layout.width : (uint32_t)coded_width;
-        out->height = coded == pixels ? layout.height : (uint32_t)coded_height;
+        bool is_shown_too_large = pixels > options->max_pixels;
+        out->width = is_shown_too_large ? layout.width : (uint32_t)coded_width;
+        out->height = is_shown_too_large ? layout.height : (uint32_t)coded_height;
         return CLIP_IMAGE_TOO_LARGE;
     }
     // The planes of the decoder, of two bytes per sample if there are more than 8 bits, and the

@@ -135,7 +135,9 @@ tiff_file *clip_tiff_open(tiff_source *from, const clip_image_options *options) 
     }
     tiff_options *choices = clip_tiff.OpenOptionsAlloc();
     if (!choices) return NULL;
+    // Directories are read before the size of the image is known; they need a little in any case.
     uint64_t limit = options->memory_limit < INT64_MAX ? options->memory_limit : INT64_MAX;
+    if (limit < 1 << 20) limit = 1 << 20;
     clip_tiff.OpenOptionsSetMaxSingleMemAlloc(choices, (tiff_size)limit);
     if (clip_tiff.OpenOptionsSetMaxCumulatedMemAlloc) {
         clip_tiff.OpenOptionsSetMaxCumulatedMemAlloc(choices, (tiff_size)limit);

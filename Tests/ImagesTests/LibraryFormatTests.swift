@@ -115,8 +115,8 @@ private struct CodecFile: Sendable, CustomTestStringConvertible {
         for name in ["rgb.heic", "444-8.avif", "rgb-8-little.tif", "container.jxl", "rgb.jxl"] {
             #expect(try isImage(bytes(ofFile: Fixtures.path("codecs/\(name)"))), "\(name)")
         }
-        let canon = [0, 0, 0, 24] + Array("ftypcrx \0\0\0\u{1}crx isom".utf8)
-        #expect(!isImage(canon))
+        let film = [0, 0, 0, 24] + Array("ftypisom\0\0\0\u{1}mp42isom".utf8)
+        #expect(!isImage(film))
     }
 
     /// Without a library, the error names the library and its package.
