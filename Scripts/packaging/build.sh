@@ -47,16 +47,16 @@ same_pins() {
 # system's folders come first in it. No symbol is exported, so that none takes the place of an
 # equally named one in a library that is loaded at run time.
 link_clip() {
-    local scratch=$1 out=$2 libraries=${3:-} flags=() list
+    local scratch=$1 out=$2 libraries=${3:-} flags=() last=() list
     list=$(swift build -c release --static-swift-stdlib --scratch-path "$scratch" --show-bin-path)
     list+=/clip.product/Objects.LinkFileList
     [ -z "$libraries" ] || flags=(-L "$libraries")
-    [ ! -e "${libraries:-/nowhere}/libsharpyuv.a" ] || flags+=(-lsharpyuv)
+    [ ! -e "${libraries:-/nowhere}/libsharpyuv.a" ] || last=(-lsharpyuv)
     echo '{ local: *; };' >"$out.map"
     swiftc "${flags[@]}" -static-stdlib -emit-executable -module-name clip -o "$out" "@$list" \
         -Xlinker --gc-sections -Xlinker --defsym -Xlinker main=ClipCommand_main \
         -Xlinker --build-id=none -Xlinker "--version-script=$out.map" \
-        -lwebpdemux -lwebp -ljpeg -lpng16 -lsqlite3 -lz -lm
+        -lwebpdemux -lwebp "${last[@]}" -ljpeg -lpng16 -lsqlite3 -lz -lm
     rm "$out.map"
     strip -R .comment "$out"
 }

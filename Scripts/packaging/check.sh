@@ -88,7 +88,8 @@ install_inside() {
 # Paths in a root, without those that apt and man write for themselves.
 paths() {
     find "$root" -xdev ! -path "$root/var/cache/*" ! -path "$root/var/lib/apt/*" \
-        ! -path "$root/var/log/*" ! -path "$root/tmp/*" ! -path "$root/try/*" -printf '%P\n' | LC_ALL=C sort
+        ! -path "$root/var/log/*" ! -path "$root/tmp/*" ! -path "$root/try/*" -printf '%P\n' |
+        LC_ALL=C sort
 }
 labels=("a man riding bicycle" "a man climbing mountain" "a dog")
 check_zeroshot() {
@@ -107,7 +108,9 @@ check_shells() {
     [ "$(inside zsh -fc "autoload -U compinit; compinit -u -D; print \$_comps[clip];
         print \${functions_source[_clip]:-\${^fpath}/_clip(N)}" | tr '\n' ' ')" = "_clip $zsh " ] ||
         fail "$name: zsh finds no completions in $zsh"
-    inside fish -c 'complete -C "clip zero"' | grep -q '^zeroshot' ||
+    # As in a desktop session; without it, fish does not look into /usr/local, and install.sh says so.
+    inside env XDG_DATA_DIRS=/usr/local/share:/usr/share fish -c 'complete -C "clip zero"' |
+        grep -q '^zeroshot' ||
         fail "$name: fish finds no completions"
     inside bash -c 'cd /try && mkdir -p Scripts && cp completions.sh Scripts &&
         Scripts/completions.sh "$(command -v clip)" bash zsh fish' >"$work/completions" ||
@@ -147,7 +150,8 @@ inside /usr/local/share/doc/clip/install.sh --uninstall >"$work/uninstall"
 install_inside "${shells[@]}"
 paths >"$work/before"
 inside /try/install.sh >/dev/null
-inside /try/install.sh >/dev/null # again, as an upgrade
+inside /try/install.sh >"$work/install" # again, as an upgrade
+grep -q 'set -p fish_complete_path' "$work/install" || fail "tarball: no advice for fish"
 check_shells tarball /usr/local/share/zsh/site-functions/_clip
 inside /usr/local/share/doc/clip/install.sh --uninstall >"$work/uninstall"
 paths >"$work/after"

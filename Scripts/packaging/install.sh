@@ -107,9 +107,15 @@ case :$PATH: in
 *:"$prefix/bin":*) ;;
 *) echo "Add $prefix/bin to PATH to run clip by name." ;;
 esac
-case $prefix in
-/usr | /usr/local) ;;
-*) echo "For zsh's completions, add to ~/.zshrc, before compinit:" \
-    "fpath=($prefix/share/zsh/site-functions \$fpath)" ;;
-esac
+# The shells do not look into every prefix; fish finds /usr/local only if XDG_DATA_DIRS names it.
+functions=$prefix/share/zsh/site-functions
+if command -v zsh >/dev/null && ! zsh -fc 'print -l $fpath' | grep -qxF "$functions"; then
+    echo "For completions in zsh, add to ~/.zshrc, before compinit: fpath=($functions \$fpath)"
+fi
+completions=$prefix/share/fish/vendor_completions.d
+if command -v fish >/dev/null &&
+    ! fish -c 'printf "%s\n" $fish_complete_path' </dev/null | grep -qxF "$completions"; then
+    echo "For completions in fish, add to ~/.config/fish/config.fish:" \
+        "set -p fish_complete_path $completions"
+fi
 echo "To remove clip: $prefix/$installer --prefix $prefix --uninstall"
