@@ -108,7 +108,7 @@ check_shells() {
     [ "$(inside zsh -fc "autoload -U compinit; compinit -u -D; print \$_comps[clip];
         print \${functions_source[_clip]:-\${^fpath}/_clip(N)}" | tr '\n' ' ')" = "_clip $zsh " ] ||
         fail "$name: zsh finds no completions in $zsh"
-    # As in a desktop session; without it, fish does not look into /usr/local, and install.sh says so.
+    # As in a desktop session; fish looks into /usr/local only then, and install.sh says so.
     inside env XDG_DATA_DIRS=/usr/local/share:/usr/share fish -c 'complete -C "clip zero"' |
         grep -q '^zeroshot' ||
         fail "$name: fish finds no completions"
