@@ -63,6 +63,8 @@ if [ -z "$static_binary" ]; then
     check_binary "$static_binary" $glibc libc.so.6 libm.so.6
 fi
 mkdir -p "$out"
+# Packages of older commits are removed, so that dist/ has one of each kind.
+rm -f "$out"/clip_*.deb "$out"/clip-*.tar.gz "$out"/clip[_-]*.cdx.json "$out"/SHA256SUMS
 
 # record FILE KIND BINARY: writes the SBOM of a package.
 record() {
