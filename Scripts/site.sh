@@ -50,16 +50,16 @@ if [ -z "$build" ]; then
     for library in "${libraries[@]}"; do swift build --product "$library"; done
     build=$(swift build --show-bin-path)
 fi
-# The package of the build, whose checkouts have the module maps of C targets.
-package=$(cd "$build/../../.." && pwd)
+# The checkouts of the build have the module maps of C targets, too.
+checkouts=$(cd "$build/../.." && pwd)/checkouts
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir "$work/graphs" "$work/archives"
 
 maps=()
-for map in "$build"/*.build/module.modulemap "$package"/Sources/*/module.modulemap \
-    "$package"/.build/checkouts/*/Sources/*/include/module.modulemap; do
+for map in "$build"/*.build/module.modulemap Sources/*/module.modulemap \
+    "$checkouts"/*/Sources/*/include/module.modulemap; do
     [ ! -e "$map" ] || maps+=(-Xcc "-fmodule-map-file=$map")
 done
 target=$(swift -print-target-info | sed -n 's/.*"unversionedTriple": "\(.*\)".*/\1/p' | head -1)
