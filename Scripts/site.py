@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the index page of a documentation site that Scripts/site.sh has built, and checks its links.
+"""Writes the index page of a site that Scripts/site.sh has built, and checks the links.
 
     Scripts/site.py SITE --index            writes SITE/index.html, with links to all articles
     Scripts/site.py SITE --check            checks every internal link, image and anchor

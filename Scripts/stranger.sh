@@ -4,9 +4,9 @@
 #     Scripts/stranger.sh [--clip CLIP]
 #
 # Installs with Scripts/install.sh into a temporary folder; --clip skips the build and installs that
-# command. The folder is a copy of the images of Examples. Prints the seconds of each step, and fails if a step
-# fails, if the search does not find the right image, or if everything after the installation takes
-# more than the minute that README's reader has for it.
+# command. The searched folder is a copy of the images of Examples. Prints the seconds of each step.
+# Fails if a step fails, if the search does not find the right image, or if all steps after the
+# installation take more than a minute together.
 set -euo pipefail
 clip=
 case ${1-} in
