@@ -102,6 +102,6 @@ done
 rm -rf "$out"
 mkdir -p "$(dirname "$out")"
 "$docc" merge "$work"/archives/*.doccarchive --output-path "$out" \
-    --synthesized-landing-page-name swift-clip
+    --synthesized-landing-page-name swift-clip --synthesized-landing-page-topics-style list
 cp "Sources/CLIP/CLIP.docc/theme-settings.json" "$out/"
 "$root/Scripts/site.py" "$out" --base-path "${base:-/}" --index --check
