@@ -28,6 +28,9 @@ Scripts/manuals.py --check .build/plain/debug/clip
 step 'Completions in the shells that are installed'
 Scripts/completions.sh .build/plain/debug/clip
 
+step 'Commands of README and articles'
+Scripts/tutorials.py .build/plain/debug/clip
+
 step "ARM, under an emulator"
 Scripts/arm.sh
 
@@ -35,6 +38,9 @@ Scripts/arm.sh
 step 'Release, the build'
 release=(-c release --scratch-path .build/tests -Xswiftc -enable-testing)
 swift build --build-tests "${release[@]}" 2>&1 | quietly
+
+step 'Documentation, with warnings as errors and without broken links'
+Scripts/site.sh .build/site --build .build/tests/release
 
 # Tests that do not depend on instruction set or engine run only once, in the last step.
 without_arithmetic='EngineTests|TokenizerTests|CheckpointTests|WeightsTests|SafetensorsTests'

@@ -23,7 +23,7 @@ version() {
 # build_objects SCRATCH: compiles the command with the static Swift runtime. Paths inside the
 # binary are relative to the checkout, so that the folder does not change the bytes.
 build_objects() {
-    local pinned=Scripts/packaging/Package.resolved
+    local pinned=Scripts/packaging/dependencies.json
     if ! same_pins Package.resolved $pinned; then
         echo "using the versions of dependencies in $pinned"
         cp $pinned Package.resolved

@@ -30,7 +30,7 @@ class Clip < Formula
   def install
     arguments = %w[--configuration release --product clip --disable-sandbox]
     arguments << "--static-swift-stdlib" if OS.linux?
-    cp "Scripts/packaging/Package.resolved", "Package.resolved"
+    cp "Scripts/packaging/dependencies.json", "Package.resolved"
     system "swift", "build", *arguments
     bin.install ".build/release/clip"
     mkdir "manuals"

@@ -4,7 +4,7 @@
     sbom.py --package FILE --version VERSION --binary FILE --swift VERSION --kind KIND PACKAGE...
 
 KIND is static, if the Debian PACKAGEs are linked into the binary, or shared, if they are the
-package's dependencies. The Swift packages come from Scripts/packaging/Package.resolved, versions
+package's dependencies. The Swift packages come from Scripts/packaging/dependencies.json, versions
 from dpkg-query. The output depends on nothing but these and SOURCE_DATE_EPOCH.
 """
 
@@ -111,7 +111,7 @@ def main():
     parser.add_argument("packages", nargs="*")
     given = parser.parse_args()
 
-    pins = json.loads((HERE / "Package.resolved").read_text())["pins"]
+    pins = json.loads((HERE / "dependencies.json").read_text())["pins"]
     runtime = f"pkg:swift/github.com/swiftlang/swift@{given.swift}"
     components = [
         swift_package(pin) for pin in sorted(pins, key=lambda pin: pin["identity"])

@@ -22,7 +22,7 @@ stage_completions() {
 # linked_packages CHECKOUTS: prints the Swift packages of the command that have a checkout.
 linked_packages() {
     local name
-    for name in $(sed -n 's/.*"identity" : "\(.*\)".*/\1/p' Scripts/packaging/Package.resolved); do
+    for name in $(sed -n 's/.*"identity" : "\(.*\)".*/\1/p' Scripts/packaging/dependencies.json); do
         [ -e "$1/$name/LICENSE.txt" ] && echo "$name" ||
             { echo "$1/$name/LICENSE.txt is missing" >&2 && return 1; }
     done

@@ -3,8 +3,8 @@
     python3 -m venv VENV && VENV/bin/pip install websocket-client
     VENV/bin/python Scripts/pages/look.py shots PAGE... -o FOLDER
     VENV/bin/python Scripts/pages/look.py map MAP.html
-    VENV/bin/python Scripts/pages/look.py image MAP.html --over NAME -o Examples/map.png
-    VENV/bin/python Scripts/pages/look.py top PAGE --size 1020x965 -o Examples/report.png
+    VENV/bin/python Scripts/pages/look.py image MAP.html --over NAME -o Sources/CLIP/CLIP.docc/map.png
+    VENV/bin/python Scripts/pages/look.py top PAGE --size 1020x965 -o Sources/CLIP/CLIP.docc/report.png
 
 `shots` writes one PNG per page for desktop and phone, light and dark. `map` dispatches real touch
 and mouse events to a page of `clip map` and fails if the page reacts wrongly. `image` writes the

@@ -6,7 +6,7 @@ extension CLIPModel {
     /// let vector = try model.encode(image: bike, normalized: true)
     /// ```
     ///
-    /// Many images are encoded faster together, by ``encode(images:)``.
+    /// Many images are encoded faster together, by `encode(images:)`.
     ///
     /// - Parameters:
     ///   - image: An image of any size.
@@ -36,13 +36,13 @@ extension CLIPModel {
         try encode(texts: [text], truncating: truncating, normalized: normalized).values
     }
 
-    /// Encodes images as ``encode(images:)`` does, and divides each row by its L2 norm if
+    /// Encodes images as `encode(images:)` does, and divides each row by its L2 norm if
     /// `normalized` is true.
     public func encode(images: [RGBImage], normalized: Bool) throws(CLIPError) -> Embeddings {
         try encode(images: images).normalized(if: normalized)
     }
 
-    /// Encodes images as the asynchronous ``encode(images:)`` does, and divides each row by its L2
+    /// Encodes images as the asynchronous `encode(images:)` does, and divides each row by its L2
     /// norm if `normalized` is true.
     public func encode(images: [RGBImage], normalized: Bool) async throws -> Embeddings {
         try await encode(images: images).normalized(if: normalized)
@@ -54,7 +54,7 @@ extension CLIPModel {
         try encode(pixels: pixels).normalized(if: normalized)
     }
 
-    /// Encodes texts as ``encode(texts:truncating:)`` does, and divides each row by its L2 norm if
+    /// Encodes texts as `encode(texts:truncating:)` does, and divides each row by its L2 norm if
     /// `normalized` is true.
     public func encode(
         texts: [String], truncating: Bool = false, normalized: Bool
@@ -62,7 +62,7 @@ extension CLIPModel {
         try encode(texts: texts, truncating: truncating).normalized(if: normalized)
     }
 
-    /// Encodes texts as the asynchronous ``encode(texts:truncating:)`` does, and divides each row
+    /// Encodes texts as the asynchronous `encode(texts:truncating:)` does, and divides each row
     /// by its L2 norm if `normalized` is true.
     public func encode(
         texts: [String], truncating: Bool = false, normalized: Bool
@@ -70,7 +70,7 @@ extension CLIPModel {
         try await encode(texts: texts, truncating: truncating).normalized(if: normalized)
     }
 
-    /// Encodes rows of tokens as ``encode(tokens:)`` does, and divides each row by its L2 norm if
+    /// Encodes rows of tokens as `encode(tokens:)` does, and divides each row by its L2 norm if
     /// `normalized` is true.
     public func encode(tokens: [[Int]], normalized: Bool) throws(CLIPError) -> Embeddings {
         try encode(tokens: tokens).normalized(if: normalized)

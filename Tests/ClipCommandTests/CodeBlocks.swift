@@ -10,7 +10,6 @@ import Foundation
 
 // README.md, block 1
 func README_1() throws {
-    // Package.swift: .package(url: "…/swift-clip", from: "0.1.0"), and the product "CLIP"
     let weights = "Weights/tiny.safetensors"  // any folder or file of CLIP weights
     let image = "Examples/bike.jpg"
 
@@ -52,8 +51,37 @@ func CLIP_CLIP_docc_CLIP_2(model: CLIPModel, paths: [String]) async throws {
     }
 }
 
-// Sources/CLIP/CLIP.docc/Libraries.md, block 1
-func CLIP_CLIP_docc_Libraries_1(model: CLIPModel) throws {
+// Sources/CLIP/CLIP.docc/FromPython.md, block 1
+func CLIP_CLIP_docc_FromPython_1() throws {
+    let model = try ModelHub().fetch("ViT-B/32").load()
+    let image = try RGBImage(contentsOfFile: "CLIP.png")
+    let labels = ["a diagram", "a dog", "a cat"]
+
+    let images = try model.encode(images: [image])
+    let texts = try model.encode(texts: labels)
+    let cosines = try images.cosineSimilarities(to: texts)[0]
+    print("Label probs:", model.probabilities(ofCosines: cosines))
+    _ = model
+    _ = image
+    _ = labels
+    _ = images
+    _ = texts
+    _ = cosines
+}
+
+// Sources/CLIP/CLIP.docc/UseFromSwift.md, block 1
+func CLIP_CLIP_docc_UseFromSwift_1() throws {
+    let model = try CLIPModel(path: "Weights/tiny.safetensors")
+    let classifier = try ZeroShotClassifier(model: model, labels: ["a bicycle", "a mountain"])
+    let best = try classifier.classify(RGBImage(contentsOfFile: "Examples/bike.jpg"), top: 1)[0]
+    print(best.label, best.probability)
+    _ = model
+    _ = classifier
+    _ = best
+}
+
+// Sources/CLIP/CLIP.docc/UseFromSwift.md, block 2
+func CLIP_CLIP_docc_UseFromSwift_2(model: CLIPModel) throws {
     let ids = try model.tokenizer.encode("a photo of a cat")
     let other = model.following(tokenizer: .huggingFace, preprocessing: .huggingFace)
     print(ids, try other.tokenizer.rules)
@@ -61,16 +89,16 @@ func CLIP_CLIP_docc_Libraries_1(model: CLIPModel) throws {
     _ = other
 }
 
-// Sources/CLIP/CLIP.docc/Libraries.md, block 2
-func CLIP_CLIP_docc_Libraries_2() throws {
+// Sources/CLIP/CLIP.docc/UseFromSwift.md, block 3
+func CLIP_CLIP_docc_UseFromSwift_3() throws {
     // Found on this machine, or downloaded. A progress callback that returns false, or a cancelled
     // task, stops it.
     let model = try ModelHub().fetch("ViT-B/32") { print($0.received); return true }.load()
     _ = model
 }
 
-// Sources/CLIP/CLIP.docc/Libraries.md, block 3
-func CLIP_CLIP_docc_Libraries_3(model: CLIPModel) throws {
+// Sources/CLIP/CLIP.docc/UseFromSwift.md, block 4
+func CLIP_CLIP_docc_UseFromSwift_4(model: CLIPModel) throws {
     let update = try IndexUpdate(folder: "photos", model: model, modelName: "ViT-B/32")
     print(try update.run())
     let dog = try model.encode(text: "a dog")
@@ -87,8 +115,8 @@ func CLIP_CLIP_docc_Libraries_3(model: CLIPModel) throws {
     _ = points
 }
 
-// Sources/CLIP/CLIP.docc/Libraries.md, block 4
-func CLIP_CLIP_docc_Libraries_4(model: CLIPModel) throws {
+// Sources/CLIP/CLIP.docc/UseFromSwift.md, block 5
+func CLIP_CLIP_docc_UseFromSwift_5(model: CLIPModel) throws {
     let dimension = model.configuration.embeddingDimension
     let products = try VectorIndex(at: "products.index", dimension: dimension)
     try products.add(["bike", "boat"], vectors: model.encode(texts: ["a bike", "a boat"]))
@@ -100,14 +128,24 @@ func CLIP_CLIP_docc_Libraries_4(model: CLIPModel) throws {
     _ = query
 }
 
-// Sources/CLIP/CLIP.docc/Libraries.md, block 5
-func CLIP_CLIP_docc_Libraries_5() async throws {
+// Sources/CLIP/CLIP.docc/UseFromSwift.md, block 6
+func CLIP_CLIP_docc_UseFromSwift_6() async throws {
     var options = ServerOptions()
     (options.models, options.indexes) = (["models/ViT-B-32"], ["photos"])
     let server = try Server(options: options) { name, _ in try CLIPModel(path: name) }
     try await server.run { address, port in print("http://\(address):\(port)") }
     _ = options
     _ = server
+}
+
+// Sources/CLIP/CLIP.docc/ZeroShot.md, block 1
+func CLIP_CLIP_docc_ZeroShot_1(model: CLIPModel) throws {
+    let classifier = try ZeroShotClassifier(
+        model: model, labels: ["bicycle", "mountain"], templates: ["a photo of a {}."])
+    for prediction in try classifier.classify(RGBImage(contentsOfFile: "bike.jpg")) {
+        print(prediction.label, prediction.cosine, prediction.logit, prediction.probability)
+    }
+    _ = classifier
 }
 
 // Sources/CLIPAnalysis/CLIPAnalysis.docc/CLIPAnalysis.md, block 1

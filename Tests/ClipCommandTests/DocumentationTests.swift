@@ -4,8 +4,8 @@ import Testing
 
 /// Tests the command lines of README and the DocC pages.
 ///
-/// Their options exist, and their output is as shown. The Swift code blocks are in
-/// CodeBlocks.swift, which Scripts/code_blocks.py writes.
+/// Their options exist. Scripts/tutorials.py runs them and compares the outputs that are shown. The
+/// Swift code blocks are in CodeBlocks.swift, which Scripts/code_blocks.py writes.
 @Suite struct DocumentationTests {
     private let folder: TemporaryFolder
     private let binary: ClipBinary
@@ -112,67 +112,5 @@ import Testing
                 #expect(FileManager.default.fileExists(atPath: path), "\(name) names \(path)")
             }
         }
-    }
-
-    /// Runs every command that uses `tiny` or is followed by its output, and compares this output.
-    ///
-    /// Commands that need another model than `tiny`, or the network, are left out.
-    @Test func shownOutputIsPrinted() throws {
-        try folder.copy(Fixtures.root + "/Examples", as: "Examples")
-        try folder.copy(Fixtures.root + "/Weights", as: "Weights")
-        var count = 0
-        for (name, page) in try pages() {
-            for block in blocks(page) {
-                for (index, line) in block.enumerated() {
-                    guard let command = command(line) else { continue }
-                    let shown = block[(index + 1)...].prefix {
-                        !$0.isEmpty && self.command($0) == nil && !$0.hasPrefix("…")
-                    }
-                    let isRun = !command.contains(/ViT|RN50|clip pull|\.\.\./)
-                    // A later command may use a file that this one writes.
-                    guard isRun, !shown.isEmpty || command.contains("--model tiny") else {
-                        continue
-                    }
-                    count += 1
-                    let result = try shell(command)
-                    #expect(result.status == 0, "\(name): \(command)")
-                    let found = (result.text + result.errors).split(separator: "\n").map(
-                        String.init)
-                    for (line, expected) in zip(
-                        found + [String](repeating: "", count: shown.count), shown)
-                    {
-                        #expect(
-                            isAlike(line, expected),
-                            "\(name): \(command)\nexpected: \(expected)\nfound: \(line)")
-                    }
-                }
-            }
-        }
-        #expect(count >= 7, "\(count) commands with output")
-    }
-
-    private func shell(_ line: String) throws -> ClipBinary.Result {
-        let bash = ClipBinary(folder: folder, executable: URL(fileURLWithPath: "/bin/bash"))
-        let tools = ClipBinary.built.deletingLastPathComponent().path
-        let path = ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin:/bin"
-        return try bash.run(["-c", line], environment: ["PATH": "\(tools):\(path)"])
-    }
-
-    /// Compares the words of two lines; columns may be separated by spaces, tabs or commas.
-    ///
-    /// - Returns: True if all words are equal, apart from numbers that differ by at most 1 in the
-    ///   last digit shown or by one in 100,000.
-    private func isAlike(_ line: String, _ other: String) -> Bool {
-        let (words, others) = (
-            line.split { " \t,".contains($0) }, other.split { " \t,".contains($0) }
-        )
-        return words.count == others.count
-            && zip(words, others).allSatisfy { word, other in
-                if word == other { return true }
-                guard let found = Double(word), let expected = Double(other) else { return false }
-                let decimals = other.split(separator: ".").dropFirst().first?.count ?? 0
-                let lastDigit = 1.5 * pow(10, -Double(decimals))
-                return abs(found - expected) <= max(lastDigit, 1e-5 * abs(expected))
-            }
     }
 }
