@@ -122,7 +122,7 @@ struct IndexDatabase: RowDatabase {
     }
 
     /// Returns the parameters of `path = ? OR path > ? AND path < ?` for a path and those below it.
-    private static func range(below path: FilePath) -> [SQLite.Value] {
+    static func range(below path: FilePath) -> [SQLite.Value] {
         // Paths that begin with `path` and "/" sort before `path` and "0", the character after "/".
         [.blob(path.bytes), .blob(path.bytes + "/".utf8), .blob(path.bytes + "0".utf8)]
     }
