@@ -20,6 +20,9 @@ struct InteractiveSearch {
     /// The matches of the last query, which `:like` refers to.
     private var last: [FolderIndex.Match] = []
     private let input = InputFile()
+    /// The drawing of thumbnails, if the terminal allows it.
+    private let preview: Preview?
+    private var isPreviewing: Bool
 
     /// The largest length of a line, in bytes.
     private static let longestLine = 1 << 20
@@ -28,6 +31,7 @@ struct InteractiveSearch {
         QUERY        search for a text or an image file; + and - stand between several of them
         "A + B"      search for a text with a sign or a quotation mark in it
         :like N      search for images like match N of the last result
+        :preview     draw thumbnails, or stop to draw them
         :top N       print at most N matches
         :help        print this list
         :quit        end the session (so does Ctrl-D)
@@ -36,6 +40,11 @@ struct InteractiveSearch {
     /// Opens the index and loads the model.
     init(_ options: Search) throws {
         self.options = options
+        // A terminal is asked before other threads start, in case :preview needs the answer.
+        var previews = options.previews
+        isPreviewing = previews.isGiven
+        if outputIsTerminal && isatty(0) == 1 { previews.preview = true }
+        preview = previews.drawing()
         states = FolderIndex.fileStates(in: FilePath(argument: options.index))
         target = try options.openTarget()
     }
@@ -106,6 +115,9 @@ struct InteractiveSearch {
         switch name {
         case ":quit", ":q": return false
         case ":help": printBytes(Array((Self.help + "\n").utf8))
+        case ":preview":
+            guard preview != nil else { throw Failure("standard output is not a terminal") }
+            isPreviewing.toggle()
         case ":top": options.top = try number()
         case ":like":
             let number = try number()
@@ -141,7 +153,8 @@ struct InteractiveSearch {
         guard !matches.isEmpty else { return try options.noteNothingFound(for: vector, in: target) }
         last = matches
         let trimmed = name.split(whereSeparator: \.isNewline).joined(separator: " ")
-        options.show(matches, of: target, query: trimmed)
+        options.show(
+            matches, of: target, query: trimmed, preview: isPreviewing ? preview : nil)
         // An empty line separates results.
         if !options.json { printBytes([UInt8(ascii: "\n")]) }
     }

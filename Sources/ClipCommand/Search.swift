@@ -17,6 +17,7 @@ struct Search: ParsableCommand {
               clip search ./bike.jpg --index . --top 5
               clip search "2:a dog" + ./beach.jpg - fruit --paths
               clip search "a dog" --html dogs.html
+              clip search "a dog" --top 3 --preview
               clip search --interactive --top 5
               clip search "a dog" --under 2024 --since 2024-05 --before 2024-09
             """)
@@ -75,6 +76,7 @@ struct Search: ParsableCommand {
             """)
     var yes = false
 
+    @OptionGroup var previews: PreviewOptions
     @OptionGroup var filters: SearchFilterOptions
     @OptionGroup var model: ModelOptions
     @OptionGroup var common: CommonOptions
@@ -96,6 +98,10 @@ struct Search: ParsableCommand {
             let other = !query.isEmpty ? "a query" : html != nil ? "--html" : "-0"
             throw ValidationError("--interactive and \(other) cannot be combined.")
         }
+        if previews.isGiven && (json || isNULTerminated) {
+            throw ValidationError(
+                "--preview and \(json ? "--json" : "-0") cannot be combined.")
+        }
         if filters.isGiven && FilePath(index).pathExtension == "npy" {
             throw ValidationError(
                 "\(filters.description) needs an indexed folder; an .npy file has no times.")
@@ -112,10 +118,11 @@ struct Search: ParsableCommand {
         try InputHints.check(try terms().map(\.operand), streamedBy: nil)
         try OutputChecks.checkSuffix(of: html, "--html", is: ["html", "htm"], format: "HTML")
         try OutputChecks.checkPlace(of: html)
+        let preview = previews.drawing()
         let target = try openTarget()
         let vector = try target.vector(of: try terms(), self)
         let matches = try target.search(vector, top: top, threshold: threshold)
-        show(matches, of: target)
+        show(matches, of: target, preview: preview)
         if let html {
             try write(try page(matches, target), to: html)
         }
@@ -131,10 +138,13 @@ struct Search: ParsableCommand {
     ///   - matches: The matches.
     ///   - target: The vectors that were searched.
     ///   - query: The query to name in JSON; nil to leave it out.
+    ///   - preview: The drawing of thumbnails; nil for none.
     func show(
-        _ matches: [FolderIndex.Match], of target: SearchTarget, query: String? = nil
+        _ matches: [FolderIndex.Match], of target: SearchTarget, query: String? = nil,
+        preview: Preview? = nil
     ) {
         for match in matches {
+            preview?.draw(match.file)
             if isNULTerminated {
                 printBytes(match.file.bytes + [0])
             } else if json {
