@@ -4,10 +4,10 @@ internal import Tensors
 /// The images in a folder and its subfolders, depth first, with the entries of each folder ordered
 /// by the bytes of their names.
 ///
-/// Files without a suffix of a supported image format, hidden files and folders, and folders with a
-/// file `.clip-ignore` are skipped. A RAW file and a JPEG of the same name are two images. Links
-/// are followed, but no folder is entered twice. A folder that cannot be listed yields an element
-/// `.unreadable`.
+/// Files without a suffix of a supported image format, folders with a file `.clip-ignore`, and what
+/// `FolderRules` skips, such as hidden files, are skipped. A RAW file and a JPEG of the same name
+/// are two images. Links are followed, but no folder is entered twice. A folder that cannot be
+/// listed yields an element `.unreadable`.
 package struct FolderWalk: Sequence, IteratorProtocol {
     /// The suffixes of image files, in lower case.
     package static let imageExtensions: Set<String> = [
@@ -33,6 +33,9 @@ package struct FolderWalk: Sequence, IteratorProtocol {
     private var waiting: [(path: FilePath, isFolder: Bool?)]
     private var entered: Set<Folder> = []
     private let root: FilePath
+    private let rules: FolderRules
+    /// A closure that is called with the path of each folder before it is listed.
+    package var willList: (FilePath) -> Void = { _ in }
 
     private struct Folder: Hashable {
         let device: UInt64
@@ -40,13 +43,32 @@ package struct FolderWalk: Sequence, IteratorProtocol {
     }
 
     /// Begins a walk at a folder.
-    package init(_ root: FilePath) { (self.root, waiting) = (root, [(root, isFolder: true)]) }
+    ///
+    /// - Parameters:
+    ///   - root: The folder, which is entered whatever its name is.
+    ///   - rules: The rules for the files and folders below it.
+    package init(_ root: FilePath, rules: FolderRules = FolderRules()) {
+        (self.root, self.rules) = (root, rules)
+        waiting = [(root, isFolder: true)]
+    }
+
+    /// Returns the path relative to the folder where the walk began.
+    private func relative(_ path: FilePath) -> FilePath {
+        FilePath(path.bytes.dropFirst(root.appending([]).bytes.count))
+    }
+
+    /// Returns true if a pattern of the rules matches a path.
+    private func isExcluded(_ path: FilePath, isFolder: Bool) -> Bool {
+        !rules.excluded.isEmpty && path != root
+            && rules.excludes(relative(path), isFolder: isFolder)
+    }
 
     /// Returns the next image, unreadable path or dangling link; nil at the end.
     package mutating func next() -> Element? {
         while let (path, isFolder) = waiting.popLast() {
             let ending = path.pathExtension
             let isImage = Self.imageExtensions.contains(ending)
+            if isFolder != true && isExcluded(path, isFolder: false) { continue }
             if isFolder == false {
                 if isImage { return .file(path) }
                 skipped.count(ending)
@@ -59,11 +81,13 @@ package struct FolderWalk: Sequence, IteratorProtocol {
                     if status.isRegular { skipped.count(ending) }
                     continue
                 }
+                guard !isExcluded(path, isFolder: true) else { continue }
                 let folder = Folder(device: status.device, inode: status.inode)
                 guard entered.insert(folder).inserted else { continue }
+                willList(path)
                 let entries = try folderEntries(path.bytes)
                 if path != root && Self.isIgnored(entries) { continue }
-                for entry in entries.reversed() where entry.name.first != UInt8(ascii: ".") {
+                for entry in entries.reversed() where !rules.skips(name: entry.name) {
                     waiting.append((path.appending(entry.name), entry.isFolder))
                 }
             } catch {

@@ -44,6 +44,7 @@ public struct ImageCollection: Sequence, IteratorProtocol {
 
     /// The sources to read, the next one last.
     private var sources: [Source]
+    private let rules: FolderRules
     // The sources that are being read. Of the folder and the archive, at most one is set; if there
     // are lists, the last one may have named it.
     private var folder: FolderWalk?
@@ -63,13 +64,21 @@ public struct ImageCollection: Sequence, IteratorProtocol {
     }
 
     /// Creates a stream of the images of the given sources, in order.
-    public init(_ sources: [Source]) { self.sources = sources.reversed() }
+    public init(_ sources: [Source]) { self.init(sources, rules: FolderRules()) }
+
+    /// Creates a stream of the images of the given sources, with rules for the files in folders.
+    package init(_ sources: [Source], rules: FolderRules) {
+        (self.sources, self.rules) = (sources.reversed(), rules)
+    }
 
     /// Returns the number of samples; nil if counting them would require reading an archive,
     /// standard input, or a list that is not a regular file.
-    public static func count(_ sources: [Source]) -> Int? {
+    public static func count(_ sources: [Source]) -> Int? { count(sources, rules: FolderRules()) }
+
+    /// Returns the number of samples, as `count(_:)` does, with rules for the files in folders.
+    package static func count(_ sources: [Source], rules: FolderRules) -> Int? {
         guard canBeCounted(sources) else { return nil }
-        var collection = ImageCollection(sources)
+        var collection = ImageCollection(sources, rules: rules)
         var count = 0
         while collection.next() != nil {
             guard collection.archive == nil else { return nil }
@@ -235,7 +244,7 @@ public struct ImageCollection: Sequence, IteratorProtocol {
         do throws(FileError) {
             let status = try FileStatus(path: path.bytes)
             guard !status.isFolder else {
-                folder = FolderWalk(path)
+                folder = FolderWalk(path, rules: rules)
                 return nil
             }
             guard status.isRegular || !isMatch else {

@@ -25,6 +25,8 @@ package enum SearchQuery {
         case emptyOperand
         /// The query is empty, or has no operand after its last sign.
         case missingOperand
+        /// A quotation mark at the beginning of an operand has no partner.
+        case missingQuote
     }
 
     /// Returns the terms of a query.
@@ -79,6 +81,51 @@ package enum SearchQuery {
         }
         endOperand()
         return words
+    }
+
+    /// Splits a query on one line into the words for `terms(of:)`, as `words(ofLine:)` does, but
+    /// keeps an operand in quotation marks as it is.
+    ///
+    /// A quotation mark, double or single, counts only at the beginning of an operand or after its
+    /// weight, and ends the operand before white space or the end of the line. So the apostrophe in
+    /// `a dog's bed` is a character.
+    ///
+    /// - Throws: `SyntaxError.missingQuote` if a quotation mark has no partner.
+    package static func quotedWords(ofLine line: String) throws(SyntaxError) -> [String] {
+        var words: [String] = []
+        var rest = line[...]
+        while true {
+            rest = rest.drop(while: \.isWhitespace)
+            let weight = rest.prefix { $0.isNumber || $0 == "." }
+            let isWeighted = !weight.isEmpty && rest.dropFirst(weight.count).first == ":"
+            let prefix = isWeighted ? rest.prefix(weight.count + 1) : ""
+            let body = rest.dropFirst(prefix.count)
+            if let quote = body.first, quote == "\"" || quote == "'" {
+                let inner = body.dropFirst()
+                let end = inner.indices.first { index in
+                    let next = inner.index(after: index)
+                    return inner[index] == quote
+                        && (next == inner.endIndex || inner[next].isWhitespace)
+                }
+                guard let end else { throw .missingQuote }
+                words.append(String(prefix) + String(inner[..<end]))
+                rest = inner[inner.index(after: end)...]
+                continue
+            }
+            // An operand without quotation marks reaches to the next sign.
+            var plain = rest.startIndex
+            var place = rest.startIndex
+            while place < rest.endIndex {
+                let start = rest[place...].firstIndex { !$0.isWhitespace } ?? rest.endIndex
+                let end = rest[start...].firstIndex(where: \.isWhitespace) ?? rest.endIndex
+                plain = end
+                place = end
+                if rest[start..<end] == "+" || rest[start..<end] == "-" { break }
+            }
+            guard plain > rest.startIndex else { return words }
+            words += Self.words(ofLine: String(rest[..<plain]))
+            rest = rest[plain...]
+        }
     }
 
     /// The smallest norm of a sum of unit vectors, as a part of the sum of the absolute weights, at

@@ -35,6 +35,8 @@ struct CollectionOptions: ParsableArguments {
     @Flag(help: "Stop at the first input that fails.")
     var strict = false
 
+    @OptionGroup var folders: FolderOptions
+
     /// The part of the inputs for machine `index`, from 1, of `count` machines.
     struct Shard {
         let index: Int
@@ -69,9 +71,12 @@ struct CollectionOptions: ParsableArguments {
         func contains(_ position: Int) -> Bool { position % count == index - 1 }
     }
 
-    /// True if none of `--files-from`, `--shard`, `--errors` and `--strict` is given, which do not
-    /// apply to a single image.
-    var isDefault: Bool { filesFrom.isEmpty && shard == nil && errors == nil && !strict }
+    /// True if none of `--files-from`, `--shard`, `--errors`, `--strict`, `--exclude` and
+    /// `--hidden` is given, which do not apply to a single image.
+    var isDefault: Bool {
+        filesFrom.isEmpty && shard == nil && errors == nil && !strict && folders.exclude.isEmpty
+            && !folders.hidden
+    }
 
     /// Returns the sources of images: the arguments, then the lists of `--files-from`.
     func sources(_ inputs: [String]) -> [ImageCollection.Source] {
@@ -183,7 +188,8 @@ final class CollectionJob {
         _ decoding: RGBImage.DecodingOptions, sample: SampleOptions? = nil,
         isDone: (Sample) -> Bool = { _ in false }, receive: (Sample, [Float]) throws -> Void
     ) throws {
-        var collection = ImageCollection(sources)
+        let rules = try options.folders.rules()
+        var collection = ImageCollection(sources, rules: rules)
         var drawn: ArraySlice<Sample>?
         if let sample, let size = sample.sample {
             var reservoir = Reservoir<Sample>(size: size, seed: sample.seed)
@@ -191,7 +197,7 @@ final class CollectionJob {
             drawn = reservoir.elements[...]
             progress.start()
         } else {
-            progress.count(sources, share: options.shard?.count ?? 1)
+            progress.count(sources, share: options.shard?.count ?? 1, rules: rules)
         }
         defer { skipped = collection.skipped }
         try withoutActuallyEscaping(isDone) { isDone in

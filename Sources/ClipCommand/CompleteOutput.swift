@@ -78,7 +78,9 @@ extension Encode {
             count += 1
             if !rows.takeRow(kind, name) { missing += 1 }
         }
-        for sample in ImageCollection(sources) { compare("image", sample.name) }
+        for sample in ImageCollection(sources, rules: try collection.folders.rules()) {
+            compare("image", sample.name)
+        }
         while let text = try nextText() { compare("text", FilePath(text)) }
         guard missing > 0 else {
             note("clip: \(output) is already complete; nothing to do")

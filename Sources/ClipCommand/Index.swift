@@ -19,6 +19,10 @@ struct Index: ParsableCommand {
             interrupted at any time. Images in folders that cannot be listed, or behind dangling \
             links (an unmounted disk), stay in the index.
 
+            Skipped are hidden files and folders, folders with a file .clip-ignore, @eaDir, \
+            node_modules, and what --exclude names. The index records --exclude and --hidden for \
+            later runs.
+
             Unreadable images are listed, with exit status 1. Later runs retry those that may have \
             become readable (permissions, memory, limits), and list only images that fail for the \
             first time. --list-errors prints all unreadable images.
@@ -31,6 +35,7 @@ struct Index: ParsableCommand {
             Examples:
               clip index . --model tiny
               clip index --rebuild . --model tiny
+              clip index . --exclude screenshots --exclude 'raw/**/*.png'
             """)
 
     @Argument(help: "Index the images in FOLDER and its subfolders.", completion: .directory)
@@ -55,6 +60,7 @@ struct Index: ParsableCommand {
     @Flag(help: "Print a JSON summary; with --list-errors, JSON Lines of the failures.")
     var json = false
 
+    @OptionGroup var folders: IndexedFolderOptions
     @OptionGroup var model: ModelOptions
     @OptionGroup var common: CommonOptions
     @OptionGroup var images: ImageOptions
@@ -70,7 +76,7 @@ struct Index: ParsableCommand {
         let update = try IndexUpdate(
             folder: folder, model: model, modelName: name,
             decoding: images.decoding(for: model.preprocessor), isRebuild: rebuild,
-            isVerifying: verify)
+            isVerifying: verify, rules: try folders.changes())
         if !rebuild && !common.quiet && FolderIndex.hasUnfinishedRebuild(in: folder) {
             note(
                 """
@@ -79,7 +85,7 @@ struct Index: ParsableCommand {
                 """)
         }
         let progress = JobProgress("index", isQuiet: common.quiet)
-        progress.count([.path(folder)])
+        progress.count([.path(folder)], rules: update.rules)
         let (command, total) = (rebuild ? "index: the rebuild" : "index", progress.total)
         let summary = try Interruption.during {
             try update.run { isEncoded in
@@ -104,6 +110,13 @@ struct Index: ParsableCommand {
                 """)
         }
         if !common.quiet {
+            if summary.excluded > 0 {
+                note(
+                    """
+                    clip: index: \(counted(summary.excluded, "image")) removed from the index, \
+                    because the rules for skipped files exclude them now
+                    """)
+            }
             for link in summary.dangling {
                 note("clip: index: \(link) is a dangling link; its images stay in the index")
             }
@@ -119,6 +132,7 @@ struct Index: ParsableCommand {
                     "unchanged": .integer(summary.unchanged),
                     "encoded": .integer(summary.encoded), "moved": .integer(summary.moved),
                     "deleted": .integer(summary.deleted),
+                    "excluded": .integer(summary.excluded),
                     "failed": .integer(summary.failures.count),
                     "newly_failed": .integer(newFailures.count),
                     "skipped": .integer(summary.skipped.total),

@@ -31,13 +31,16 @@ final class JobProgress {
     /// - Parameters:
     ///   - sources: The sources of inputs.
     ///   - share: The number of shards; the job processes one in `share` inputs.
-    func count(_ sources: [ImageCollection.Source], share: Int = 1) {
+    ///   - rules: The rules for the files in folders.
+    func count(
+        _ sources: [ImageCollection.Source], share: Int = 1, rules: FolderRules = FolderRules()
+    ) {
         start()
         guard !isQuiet else { return }
         let total = total
         // If no thread can be started, the total stays unknown.
         _ = startBackgroundThread {
-            let count = ImageCollection.count(sources)
+            let count = ImageCollection.count(sources, rules: rules)
             total.value.withLock { $0 = count.map { $0 / share } }
         }
     }

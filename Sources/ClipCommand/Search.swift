@@ -17,6 +17,9 @@ struct Search: ParsableCommand {
               clip search ./bike.jpg --index . --top 5
               clip search "2:a dog" + ./beach.jpg - fruit --paths
               clip search "a dog" --html dogs.html
+              clip search "a dog" --top 3 --preview
+              clip search --interactive --top 5
+              clip search "a dog" --under 2024 --since 2024-05 --before 2024-09
             """)
 
     @Argument(
@@ -24,7 +27,12 @@ struct Search: ParsableCommand {
             "Search for a text or an image file, or several added with + or subtracted with -.",
             valueName: "query"),
         completion: .file())
-    var query: [String]
+    var query: [String] = []
+
+    @Flag(
+        name: [.customShort("i"), .long],
+        help: "Load the model once, then read queries from standard input, one per line.")
+    var interactive = false
 
     @Option(
         help: ArgumentHelp(
@@ -61,6 +69,15 @@ struct Search: ParsableCommand {
         completion: .file(extensions: ["html"]))
     var html: String?
 
+    @Flag(
+        help: """
+            Create a missing index first, without asking at a terminal. The model is that of clip \
+            index.
+            """)
+    var yes = false
+
+    @OptionGroup var previews: PreviewOptions
+    @OptionGroup var filters: SearchFilterOptions
     @OptionGroup var model: ModelOptions
     @OptionGroup var common: CommonOptions
     @OptionGroup var textOptions: TextOptions
@@ -73,64 +90,85 @@ struct Search: ParsableCommand {
         if json && (paths || isNULTerminated) {
             throw ValidationError("--json and \(paths ? "--paths" : "-0") cannot be combined.")
         }
+        if !interactive && query.isEmpty {
+            throw ValidationError(
+                "Missing expected argument '<query> ...': give a text or an image file.")
+        }
+        if interactive && (!query.isEmpty || html != nil || isNULTerminated) {
+            let other = !query.isEmpty ? "a query" : html != nil ? "--html" : "-0"
+            throw ValidationError("--interactive and \(other) cannot be combined.")
+        }
+        if previews.isGiven && (json || isNULTerminated) {
+            throw ValidationError(
+                "--preview and \(json ? "--json" : "-0") cannot be combined.")
+        }
+        if filters.isGiven && FilePath(index).pathExtension == "npy" {
+            throw ValidationError(
+                "\(filters.description) needs an indexed folder; an .npy file has no times.")
+        }
         if top < 1 { throw ValidationError("--top must be at least 1, not \(top).") }
     }
 
-    /// Returns the texts and files of the query, with their signed weights.
-    func terms() throws -> [SearchQuery.Term] {
-        do {
-            return try SearchQuery.terms(of: query)
-        } catch .twoSigns {
-            throw ValidationError(
-                "the query has two signs (+ or -) without a text or file between them")
-        } catch .missingSign(let word) {
-            throw ValidationError(
-                "a + or - is missing before \"\(word)\"; quote a text of several words")
-        } catch .emptyOperand {
-            throw ValidationError("a text of the query is empty; is a shell variable unset?")
-        } catch .missingOperand {
-            throw ValidationError("the query ends with + or -; a text or file is missing after it")
-        }
-    }
-
     func run() throws {
+        guard !interactive else {
+            var session = try InteractiveSearch(self)
+            return try session.run()
+        }
         // Not in `validate()`, so that a mistyped option is reported first.
         try InputHints.check(try terms().map(\.operand), streamedBy: nil)
         try OutputChecks.checkSuffix(of: html, "--html", is: ["html", "htm"], format: "HTML")
         try OutputChecks.checkPlace(of: html)
-        let (matches, searched) = try self.matches()
+        let preview = previews.drawing()
+        let target = try openTarget()
+        let vector = try target.vector(of: try terms(), self)
+        let matches = try target.search(vector, top: top, threshold: threshold)
+        show(matches, of: target, preview: preview)
+        if let html {
+            try write(try page(matches, target), to: html)
+        }
+        if matches.isEmpty {
+            try noteNothingFound(for: vector, in: target)
+            throw ExitCode(1)
+        }
+    }
+
+    /// Prints matches in the format of the options.
+    ///
+    /// - Parameters:
+    ///   - matches: The matches.
+    ///   - target: The vectors that were searched.
+    ///   - query: The query to name in JSON; nil to leave it out.
+    ///   - preview: The drawing of thumbnails; nil for none.
+    func show(
+        _ matches: [FolderIndex.Match], of target: SearchTarget, query: String? = nil,
+        preview: Preview? = nil
+    ) {
         for match in matches {
+            preview?.draw(match.file)
             if isNULTerminated {
                 printBytes(match.file.bytes + [0])
             } else if json {
                 printLine(
-                    .object([
-                        "path": .path(match.file), "cosine": .float(match.cosine),
-                        "model": .string(searched.model),
-                    ]))
+                    .object(
+                        (query.map { [("query", .string($0))] } ?? []) + [
+                            ("path", .path(match.file)), ("cosine", .float(match.cosine)),
+                            ("model", .string(target.modelName)),
+                        ]))
             } else {
                 let cosine = paths ? [] : Array("\(fixed(match.cosine, 4))\t".utf8)
                 printBytes(cosine + TerminalText.shown(match.file) + [UInt8(ascii: "\n")])
             }
         }
-        if let html {
-            try write(try page(matches, searched), to: html)
-        }
-        if matches.isEmpty {
-            try noteNothingFound()
-            throw ExitCode(1)
-        }
     }
 
-    /// Prints why there is no match: the index is empty, or no cosine reaches the threshold.
-    private func noteNothingFound() throws {
+    /// Prints why there is no match: nothing to search, or no cosine reaches the threshold.
+    func noteNothingFound(for vector: [Float], in target: SearchTarget) throws {
         guard !common.quiet else { return }
-        var nearest = self
-        nearest.threshold = -1
-        nearest.top = 1
-        nearest.common.quiet = true
-        guard let best = try nearest.matches().0.first else {
-            return note("clip: search: \(index) has no images")
+        guard let best = try target.search(vector, top: 1, threshold: -1).first else {
+            return note(
+                target.filter.isEmpty
+                    ? "clip: search: \(index) has no images"
+                    : "clip: search: no image of \(index) matches \(filters.description)")
         }
         note(
             """
@@ -139,22 +177,16 @@ struct Search: ParsableCommand {
             """)
     }
 
-    /// The number of vectors that were searched, and the model that made them.
-    private struct Searched {
-        let count: Int
-        let model: String
-        let precision: Precision
-    }
-
     private func page(
-        _ matches: [FolderIndex.Match], _ searched: Searched
+        _ matches: [FolderIndex.Match], _ target: SearchTarget
     ) throws -> [UInt8] {
         let found = matches.count == 1 ? "The best" : "The best \(grouped(matches.count))"
         var about = [
-            "\(matches.isEmpty ? "None" : found) of \(counted(searched.count, "image")) in "
+            "\(matches.isEmpty ? "None" : found) of \(counted(try target.count, "image")) in "
                 + sourceDescription(index),
-            modelDescription(searched.model, searched.precision),
+            modelDescription(target.modelName, target.precision),
         ]
+        if !filters.isEmpty { about.append(filters.description) }
         if threshold > -1 { about.append("cosine \(threshold) or more") }
         var page = Page(
             title: query.joined(separator: " "), about: about, location: PageLocation(page: html))
@@ -164,76 +196,5 @@ struct Search: ParsableCommand {
                 of: matches.map(\.file), fitting: matches.count <= 100 ? 320 : 192,
                 threads: try model.threading.wanted()))
         return page.bytes
-    }
-
-    private func matches() throws -> ([FolderIndex.Match], Searched) {
-        let path = FilePath(argument: index)
-        try VectorOptions.checkExists(index)
-        func following(_ model: CLIPModel) -> CLIPModel {
-            model.following(
-                tokenizer: textOptions.rules, preprocessing: images.preprocess)
-        }
-        if path.pathExtension == "npy" {
-            let stored = try NamedEmbeddings(npy: path)
-            let loaded =
-                try stored.model.map { try self.model.load($0, of: .npy(path), common).model }
-                ?? self.model.load(forVectorsOf: stored.dimension, common)
-            let model = following(loaded)
-            let found = try stored.search(
-                try vector(model), top: top, threshold: threshold, threads: model.threads)
-            return (
-                found,
-                Searched(
-                    count: stored.files.count,
-                    model: try stored.model?.name ?? self.model.name(),
-                    precision: model.precision)
-            )
-        }
-        let found = try FolderIndex(folder: path, threads: model.threading.wanted())
-        let model = following(
-            try model.load(found.model, of: .index(of: path), common).model)
-        return (
-            try found.search(try vector(model), top: top, threshold: threshold),
-            Searched(
-                count: found.count, model: found.modelName, precision: found.precision)
-        )
-    }
-
-    /// Returns the weighted sum of the L2-normalised embeddings of the terms.
-    ///
-    /// - Throws: `Failure` if the terms cancel each other out; `CLIPError` if a term cannot be
-    ///   encoded.
-    private func vector(_ model: CLIPModel) throws -> [Float] {
-        var vectors: [(weight: Float, vector: [Float])] = []
-        for term in try terms() {
-            let path = FilePath(argument: term.operand)
-            let embedding: Embeddings
-            if ImageCollection.meansImage(path) {
-                embedding = try model.encode(
-                    images: [images.read(term.operand, for: model.preprocessor)])
-            } else {
-                if !common.quiet && path.isLikeImageName {
-                    note(
-                        "clip: search: file not found: \(path); searching for it as a text")
-                }
-                embedding = try model.encode(
-                    texts: [term.operand], truncating: textOptions.truncate)
-            }
-            vectors.append((term.weight, embedding.normalized()[0]))
-        }
-        guard let sum = SearchQuery.sum(vectors) else {
-            throw Failure(
-                "the terms of the query cancel each other out",
-                status: 2)
-        }
-        return sum
-    }
-}
-
-extension FilePath {
-    /// True for a single word with the suffix of an image file.
-    fileprivate var isLikeImageName: Bool {
-        FolderWalk.imageExtensions.contains(pathExtension)
-            && !bytes.contains(UInt8(ascii: " "))
     }
 }

@@ -54,13 +54,14 @@ package struct MappedVectors: Sendable {
     /// `VectorRows.nearest` describes the parameters and the result.
     package func nearest(
         _ wanted: Int, to vector: [Float], atLeast threshold: Float,
-        ceiling: Float = .infinity, quantized: QuantizedVectors? = nil, on pool: WorkspacePool
+        ceiling: Float = .infinity, among candidates: [Int]? = nil,
+        quantized: QuantizedVectors? = nil, on pool: WorkspacePool
     ) -> [(row: Int, product: Float)] {
         guard count > 0 else { return [] }
         return withExtendedLifetime(file) {
             VectorRows(start: start, dimension: dimension, count: count).nearest(
-                wanted, to: vector, atLeast: threshold, ceiling: ceiling, quantized: quantized,
-                on: pool)
+                wanted, to: vector, atLeast: threshold, ceiling: ceiling, among: candidates,
+                quantized: quantized, on: pool)
         }
     }
 }
@@ -95,6 +96,7 @@ private struct VectorRows: @unchecked Sendable {
     ///   - vector: A vector of `dimension` numbers.
     ///   - threshold: The least dot product of a result.
     ///   - ceiling: The product from which on all rows count as tied with each other.
+    ///   - candidates: The rows to search, in ascending order; all if nil.
     ///   - quantized: The quantised first rows, which make the search faster. The result is the
     ///     same without them.
     ///   - pool: The pool whose threads compute the products.
@@ -102,11 +104,20 @@ private struct VectorRows: @unchecked Sendable {
     ///   and then by ascending row. Rows that tie with the last one are included.
     func nearest(
         _ wanted: Int, to vector: [Float], atLeast threshold: Float, ceiling: Float = .infinity,
-        quantized: QuantizedVectors? = nil, on pool: WorkspacePool
+        among candidates: [Int]? = nil, quantized: QuantizedVectors? = nil,
+        on pool: WorkspacePool
     ) -> [(row: Int, product: Float)] {
         precondition(
             vector.count == dimension,
             "expected a vector of \(dimension) numbers, found \(vector.count)")
+        if let candidates {
+            precondition(
+                candidates.allSatisfy { 0..<count ~= $0 }, "expected rows in 0..<\(count)")
+            let products = dotProducts(with: vector, rows: candidates, on: pool)
+            guard let last = largest(wanted, of: products, atLeast: threshold) else { return [] }
+            let least = min(last, ceiling)
+            return sorted(zip(candidates, products).filter { $0.1 >= least })
+        }
         if let quantized, wanted < count / 16,
             let found = nearest(
                 wanted, to: vector, atLeast: threshold, ceiling: ceiling, by: quantized, on: pool)
@@ -163,9 +174,15 @@ private struct VectorRows: @unchecked Sendable {
         with vector: [Float], rows: [Int], on pool: WorkspacePool
     ) -> [Float] {
         inStrips(of: rows.count, on: pool) { strip, target in
-            for (place, row) in rows[strip].enumerated() {
+            // Rows that follow each other are multiplied together, which is faster.
+            var place = strip.lowerBound
+            while place < strip.upperBound {
+                var end = place + 1
+                while end < strip.upperBound, rows[end] == rows[end - 1] + 1 { end += 1 }
                 Kernels.current.dot_rows(
-                    vector, start + row * dimension, dimension, 1, dimension, target + place)
+                    vector, start + rows[place] * dimension, dimension, end - place, dimension,
+                    target + (place - strip.lowerBound))
+                place = end
             }
         }
     }

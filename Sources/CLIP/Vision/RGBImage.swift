@@ -234,13 +234,28 @@ public struct RGBImage: Sendable, Equatable {
         precondition(
             (1...4096).contains(side) && (1...100).contains(quality),
             "expected a side of 1...4096 and a quality of 1...100, found \(side) and \(quality)")
-        let ratio = min(1, Double(side) / Double(max(width, height)))
+        let small = pixels(fitting: side, side)
+        return jpegFile(
+            pixels: small.pixels, width: small.width, height: small.height, quality: quality) ?? []
+    }
+
+    /// Returns the RGB pixels of the whole image in a smaller size; transparent parts are white.
+    ///
+    /// - Parameters:
+    ///   - largestWidth: The largest number of columns, at least 1.
+    ///   - largestHeight: The largest number of rows, at least 1.
+    /// - Returns: The size and the pixels. An image is never enlarged.
+    package func pixels(
+        fitting largestWidth: Int, _ largestHeight: Int
+    ) -> (width: Int, height: Int, pixels: [UInt8]) {
+        let ratio = min(
+            1, Double(largestWidth) / Double(width), Double(largestHeight) / Double(height))
         let columns = max(1, Int((Double(width) * ratio).rounded()))
         let rows = max(1, Int((Double(height) * ratio).rounded()))
         let pixels = resampled(
             PixelView(decoded, .onWhite), newWidth: columns, newHeight: rows,
             columns: 0..<columns, rows: 0..<rows, filter: .bicubic)
-        return jpegFile(pixels: pixels, width: columns, height: rows, quality: quality) ?? []
+        return (columns, rows, pixels)
     }
 
     /// Decodes an image file, whose format is recognised by its content.

@@ -123,9 +123,11 @@ public struct FolderIndex: Sendable {
         }
     }
 
-    /// Returns the entries of the images most similar to a vector, as `search` orders them.
+    /// Returns the entries of the images most similar to a vector among those that pass a filter,
+    /// as `search` orders them.
     func nearest(
-        _ top: Int, to vector: [Float], atLeast threshold: Float
+        _ top: Int, to vector: [Float], atLeast threshold: Float,
+        where filter: IndexFilter = IndexFilter()
     ) throws(IndexError) -> [(entry: IndexDatabase.File, cosine: Float)] {
         let query: [Float]
         do throws(VectorError) {
@@ -134,7 +136,12 @@ public struct FolderIndex: Sendable {
             throw .invalidVector(error)
         }
         return try reading { () throws(FileError) in
-            try reader.nearest(top, to: query, atLeast: threshold, on: pool)
+            guard !filter.isEmpty else {
+                return try reader.nearest(top, to: query, atLeast: threshold, on: pool)
+            }
+            return try reader.nearest(
+                top, to: query, atLeast: threshold, among: reader.database.rows(of: filter),
+                where: { filter.passes($0, in: folder) }, on: pool)
         }
     }
 

@@ -44,6 +44,7 @@ extension IndexUpdate {
             try database.setModel(record)
             try database.setFact("version", FolderIndex.version)
             try database.removeFact("count")
+            try database.setRules(rules)
             try database.sealFacts()
         }
         return nil

@@ -122,7 +122,7 @@ struct IndexDatabase: RowDatabase {
     }
 
     /// Returns the parameters of `path = ? OR path > ? AND path < ?` for a path and those below it.
-    private static func range(below path: FilePath) -> [SQLite.Value] {
+    static func range(below path: FilePath) -> [SQLite.Value] {
         // Paths that begin with `path` and "/" sort before `path` and "0", the character after "/".
         [.blob(path.bytes), .blob(path.bytes + "/".utf8), .blob(path.bytes + "0".utf8)]
     }
@@ -225,11 +225,17 @@ struct IndexDatabase: RowDatabase {
         for id in ids { try database.run("INSERT OR IGNORE INTO seen VALUES (?)", [.integer(id)]) }
     }
 
-    /// Removes the entries of files that this update has not found, and returns the number of
-    /// removed entries with a known size.
-    func removeUnseen() throws(FileError) -> Int {
-        let removed = try database.run(
-            "DELETE FROM files WHERE id NOT IN (SELECT id FROM seen) RETURNING size")
-        return removed.count { ($0[0].integer ?? -1) >= 0 }
+    /// The entry of a file that an update has not found.
+    struct Removed {
+        let path: FilePath
+        /// True if the size of the file is known, because it was read.
+        let wasRead: Bool
+    }
+
+    /// Removes the entries of files that this update has not found, and returns them.
+    func removeUnseen() throws(FileError) -> [Removed] {
+        try database.run(
+            "DELETE FROM files WHERE id NOT IN (SELECT id FROM seen) RETURNING path, size"
+        ).map { Removed(path: FilePath($0[0].blob ?? []), wasRead: ($0[1].integer ?? -1) >= 0) }
     }
 }

@@ -57,6 +57,9 @@ public final class IndexUpdate: @unchecked Sendable {
         /// The paths of dangling links, whose images stay in the index.
         public var danglingLinks: [String] { dangling.map(\.description) }
         package var dangling: [FilePath] = []
+        /// The number of files that were removed from the index because of the rules for skipped
+        /// files; they are also counted in `deleted`.
+        package var excluded = 0
         /// The numbers of files in unsupported image formats.
         public var skipped = SkippedFormats()
 
@@ -71,6 +74,8 @@ public final class IndexUpdate: @unchecked Sendable {
     let decoding: RGBImage.DecodingOptions
     /// True if every file is read, and the index is compared with its checksums.
     let isVerifying: Bool
+    /// The rules that decide which files are skipped.
+    package let rules: FolderRules
     let place: FilePath
     let database: IndexDatabase
     /// The vector file of the index that a rebuild replaces, whose lock excludes other updates; nil
@@ -111,10 +116,12 @@ public final class IndexUpdate: @unchecked Sendable {
     ///     interrupted rebuild with the same model is continued.
     ///   - isVerifying: True to read every file and compare its digest, even if its size and times
     ///     are unchanged, and to compare the index with its checksums.
+    ///   - rules: The rules for skipped files that differ from those of the last update.
     /// - Throws: `IndexError`.
     package init(
         folder: FilePath, model: CLIPModel, modelName: String, decoding: RGBImage.DecodingOptions,
-        isRebuild: Bool = false, isVerifying: Bool = false
+        isRebuild: Bool = false, isVerifying: Bool = false,
+        rules: FolderRuleChanges = FolderRuleChanges()
     ) throws(IndexError) {
         self.folder = folder
         self.model = model
@@ -122,6 +129,7 @@ public final class IndexUpdate: @unchecked Sendable {
         self.isVerifying = isVerifying
         try FolderIndex.checkIsFolder(folder)
         let record = ModelRecord(model, name: modelName)
+        self.rules = rules.applied(to: FolderIndex.rules(in: folder))
         do throws(FileError) {
             try FolderIndex.recover(in: folder)
             try FolderIndex.checkLink(in: folder)
@@ -161,7 +169,7 @@ public final class IndexUpdate: @unchecked Sendable {
     /// - Throws: `IndexError`; `.unreadableFolder` if the folder itself cannot be listed, and then
     ///   nothing is changed. `CLIPError.nonFiniteResult` if the weights produce NaN or infinity.
     public func run(progress: (_ isEncoded: Bool) -> Void = { _ in }) throws -> Summary {
-        var walk = FolderWalk(folder)
+        var walk = FolderWalk(folder, rules: rules)
         var summary = try run({ walk.next() }, progress: progress)
         summary.skipped = walk.skipped
         return summary
@@ -236,11 +244,12 @@ public final class IndexUpdate: @unchecked Sendable {
     private func finish() throws(FileError) {
         try commit()
         let database = database
-        var deleted = 0
+        var removed: [IndexDatabase.Removed] = []
         try database.transaction { () throws(FileError) in
-            deleted = try database.removeUnseen()
+            removed = try database.removeUnseen()
         }
-        summary.deleted = deleted
+        summary.deleted = removed.count { $0.wasRead }
+        summary.excluded = removed.count { $0.wasRead && rules.skipsFile(at: $0.path) }
         summary.failures = try database.failures(in: folder).map { path, full, reason, limit in
             Failure(
                 file: full, reason: reason, exceededLimit: limit,

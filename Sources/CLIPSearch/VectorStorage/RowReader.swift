@@ -116,13 +116,19 @@ struct RowReader<Database: RowDatabase>: Sendable {
     ///   - threshold: The least cosine of a result.
     ///   - ceiling: A value; all dot products of at least this value count as equal, so that they
     ///     tie.
+    ///   - candidates: The rows to search, in ascending order; all if nil.
+    ///   - passes: A function that returns true for the entries to consider, because entries that
+    ///     share a row may differ in it.
     ///   - pool: The threads that search.
     /// - Returns: The entries and their cosines.
     /// - Throws: `FileError`, also if a row does not match its checksum.
     func nearest(
         _ top: Int, to query: [Float], atLeast threshold: Float, ceiling: Float = .infinity,
+        among candidates: [Int]? = nil, where passes: (Database.Entry) -> Bool = { _ in true },
         on pool: WorkspacePool
     ) throws(FileError) -> [(entry: Database.Entry, cosine: Float)] {
+        // Rows that were added after the file was mapped are left out.
+        let candidates = candidates?.filter { $0 < vectors.count }
         let generation = try database.generation()
         let top = max(0, min(top, vectors.count))
         let quantized = quantized?.generation == generation ? quantized : nil
@@ -130,9 +136,10 @@ struct RowReader<Database: RowDatabase>: Sendable {
         while true {
             let found = vectors.nearest(
                 wanted, to: query, atLeast: threshold - 1e-6, ceiling: ceiling,
-                quantized: quantized, on: pool)
+                among: candidates, quantized: quantized, on: pool)
             let matches = try entries(
-                of: found, query, top: top, threshold: threshold, since: generation)
+                of: found, query, top: top, threshold: threshold, since: generation,
+                where: passes)
             // The rows that were found include those of removed entries.
             if matches.count >= top || found.count < wanted || wanted == vectors.count {
                 let sorted = matches.sorted { a, b in
@@ -152,7 +159,7 @@ struct RowReader<Database: RowDatabase>: Sendable {
     /// new entry.
     private func entries(
         of found: [(row: Int, product: Float)], _ query: [Float], top: Int, threshold: Float,
-        since generation: Int
+        since generation: Int, where passes: (Database.Entry) -> Bool
     ) throws(FileError) -> [(entry: Database.Entry, cosine: Float)] {
         var matches: [(row: Int, entry: Database.Entry, cosine: Float)] = []
         var other: Database.Entry?
@@ -160,7 +167,7 @@ struct RowReader<Database: RowDatabase>: Sendable {
             let cosine = min(1, max(-1, product))
             if matches.count >= top, let last = matches.last, cosine < last.cosine { break }
             guard cosine >= threshold else { continue }
-            for entry in try database.entries(atRow: row) {
+            for entry in try database.entries(atRow: row) where passes(entry) {
                 if let sums = entry.sums, sums.vector != vectors.sum(ofRow: row) {
                     other = entry
                     continue

@@ -107,6 +107,7 @@ struct SearchRequest: Sendable {
                 case .twoSigns: "it has two signs (+ or -) without a text between them"
                 case .missingSign: "a sign (+ or -) is missing between two texts"
                 case .emptyOperand: "a text is empty"
+                case .missingQuote: "a quotation mark has no partner"
                 case .missingOperand: "a text is missing after its last sign (+ or -)"
                 }
             throw .invalid("the query cannot be parsed: \(reason)", parameter: "q")
