@@ -27,6 +27,12 @@ struct Index: ParsableCommand {
             become readable (permissions, memory, limits), and list only images that fail for the \
             first time. --list-errors prints all unreadable images.
 
+            --watch keeps the model loaded and updates the index after each burst of changes: \
+            when a second has passed without a change and no image is open for writing, at the \
+            latest after 30 seconds. It needs inotify, which only Linux has and which reports no \
+            changes by other machines on a network file system. An update that changes nothing \
+            prints nothing. The exit status is 0 after SIGTERM and 130 after Ctrl-C.
+
             A new index needs a model that --model, CLIP_MODEL or clip pull --default names, or \
             ViT-B/32 (clip pull ViT-B/32). The index records its model and the model's options; \
             later runs and searches use them. If the model was moved, give its new path with \
@@ -36,6 +42,7 @@ struct Index: ParsableCommand {
               clip index . --model tiny
               clip index --rebuild . --model tiny
               clip index . --exclude screenshots --exclude 'raw/**/*.png'
+              clip index --watch . --model tiny
             """)
 
     @Argument(help: "Index the images in FOLDER and its subfolders.", completion: .directory)
@@ -57,7 +64,14 @@ struct Index: ParsableCommand {
     @Flag(help: "Print the images that earlier runs could not read, and do not update the index.")
     var listErrors = false
 
-    @Flag(help: "Print a JSON summary; with --list-errors, JSON Lines of the failures.")
+    @Flag(help: "Keep running and update the index when files change, until Ctrl-C or SIGTERM.")
+    var watch = false
+
+    @Flag(
+        help: """
+            Print a JSON summary, with --watch one for each update; with --list-errors, JSON Lines \
+            of the failures.
+            """)
     var json = false
 
     @OptionGroup var folders: IndexedFolderOptions
@@ -65,31 +79,76 @@ struct Index: ParsableCommand {
     @OptionGroup var common: CommonOptions
     @OptionGroup var images: ImageOptions
 
+    func validate() throws {
+        guard watch && listErrors else { return }
+        throw ValidationError("--watch and --list-errors cannot be combined.")
+    }
+
     func run() throws {
         let folder = FilePath(argument: folder)
         try Self.checkFolder(self.folder)
         if listErrors { return try printErrors(of: folder) }
         try ErrorsFile.check(errors, others: [])
+        if watch { return try updateContinuously(folder) }
         Interruption.prepare()
-        let (loaded, name) = try load(folder)
-        let model = loaded.following(preprocessing: images.preprocess)
+        let summary = try update(folder, with: try loadModel(folder))
+        if summary.failures.contains(where: \.isNew) { throw ExitCode(1) }
+    }
+
+    /// Updates the index and prints the outcome.
+    ///
+    /// - Parameters:
+    ///   - folder: The indexed folder.
+    ///   - model: The model, and the name to record.
+    ///   - changes: The changes to watch for from now on; nil for none.
+    ///   - isFirst: False for a repeated update, which continues the index that the first one made
+    ///     and prints nothing if nothing has changed.
+    /// - Returns: The outcome.
+    func update(
+        _ folder: FilePath, with model: (CLIPModel, name: String), _ changes: IndexChanges? = nil,
+        isFirst: Bool = true
+    ) throws -> IndexUpdate.Summary {
+        let (model, name) = model
         let update = try IndexUpdate(
             folder: folder, model: model, modelName: name,
-            decoding: images.decoding(for: model.preprocessor), isRebuild: rebuild,
-            isVerifying: verify, rules: try folders.changes())
-        if !rebuild && !common.quiet && FolderIndex.hasUnfinishedRebuild(in: folder) {
+            decoding: images.decoding(for: model.preprocessor), isRebuild: rebuild && isFirst,
+            isVerifying: verify && isFirst,
+            rules: isFirst ? try folders.changes() : FolderRuleChanges())
+        if isFirst && !rebuild && !common.quiet && FolderIndex.hasUnfinishedRebuild(in: folder) {
             note(
                 """
                 clip: index: an interrupted rebuild of this index was found; run clip index \
                 --rebuild \(folder) to continue it
                 """)
         }
+        let summary = try run(update, of: folder, changes, isFirst: isFirst)
+        let hasChanged = summary.encoded + summary.moved + summary.deleted > 0
+        if isFirst || hasChanged || summary.failures.contains(where: \.isNew) {
+            try printOutcome(summary, of: folder, model: name, isFirst: isFirst)
+        }
+        return summary
+    }
+
+    /// Runs an update with a progress line; a signal saves what is done.
+    private func run(
+        _ update: IndexUpdate, of folder: FilePath, _ changes: IndexChanges?, isFirst: Bool
+    ) throws -> IndexUpdate.Summary {
         let progress = JobProgress("index", isQuiet: common.quiet)
-        progress.count([.path(folder)], rules: update.rules)
-        let (command, total) = (rebuild ? "index: the rebuild" : "index", progress.total)
+        if isFirst {
+            progress.count([.path(folder)], rules: update.rules)
+        } else {
+            progress.start()
+        }
+        let (command, total) = (rebuild && isFirst ? "index: the rebuild" : "index", progress.total)
+        changes?.begin(rules: update.rules)
+        let watch = changes?.watch
         let summary = try Interruption.during {
-            try update.run { isEncoded in
-                if isEncoded { progress.advance() } else { progress.skip() }
+            try update.run(willList: { watch?.add($0) }) { isEncoded in
+                if isEncoded {
+                    progress.advance()
+                } else if isFirst {
+                    progress.skip()
+                }
             }
         } keep: {
             let all = total.value.withLock { $0 }.map { " of \(grouped($0))" } ?? ""
@@ -98,29 +157,17 @@ struct Index: ParsableCommand {
                 again to continue
                 """
         }
+        changes?.end()
         progress.finish()
+        return summary
+    }
+
+    private func printOutcome(
+        _ summary: IndexUpdate.Summary, of folder: FilePath, model: String, isFirst: Bool
+    ) throws {
         let newFailures = summary.failures.filter(\.isNew)
         for failure in newFailures { report(Hints.line(failure)) }
-        let known = summary.failures.count - newFailures.count
-        if known > 0 && !common.quiet {
-            note(
-                """
-                clip: index: \(counted(known, "image")) still unreadable; clip index --list-errors \
-                \(folder) lists them
-                """)
-        }
-        if !common.quiet {
-            if summary.excluded > 0 {
-                note(
-                    """
-                    clip: index: \(counted(summary.excluded, "image")) removed from the index, \
-                    because the rules for skipped files exclude them now
-                    """)
-            }
-            for link in summary.dangling {
-                note("clip: index: \(link) is a dangling link; its images stay in the index")
-            }
-        }
+        if !common.quiet { notePeculiarities(of: summary, folder, isFirst: isFirst) }
         if let errors {
             let lines = summary.failures.flatMap { Self.object($0).bytes + [UInt8(ascii: "\n")] }
             try write(lines, to: errors)
@@ -128,7 +175,7 @@ struct Index: ParsableCommand {
         if json {
             printLine(
                 .object([
-                    "folder": .path(folder), "model": .string(name),
+                    "folder": .path(folder), "model": .string(model),
                     "unchanged": .integer(summary.unchanged),
                     "encoded": .integer(summary.encoded), "moved": .integer(summary.moved),
                     "deleted": .integer(summary.deleted),
@@ -146,10 +193,35 @@ struct Index: ParsableCommand {
                 \(summary.moved) moved, \(summary.deleted) deleted, \(summary.failures.count) failed
                 """)
         }
-        if summary.skipped.total > 0 && !common.quiet {
+        if isFirst && summary.skipped.total > 0 && !common.quiet {
             note("clip: index: \(summary.skipped)")
         }
-        if !newFailures.isEmpty { throw ExitCode(1) }
+        // The next line of a continuous update may come much later.
+        if watch { flushOutput() }
+    }
+
+    /// Prints notes on files that were not encoded; of a repeated update, only on excluded ones.
+    private func notePeculiarities(
+        of summary: IndexUpdate.Summary, _ folder: FilePath, isFirst: Bool
+    ) {
+        let known = summary.failures.count { !$0.isNew }
+        if isFirst && known > 0 {
+            note(
+                """
+                clip: index: \(counted(known, "image")) still unreadable; clip index --list-errors \
+                \(folder) lists them
+                """)
+        }
+        if summary.excluded > 0 {
+            note(
+                """
+                clip: index: \(counted(summary.excluded, "image")) removed from the index, \
+                because the rules for skipped files exclude them now
+                """)
+        }
+        for link in isFirst ? summary.dangling : [] {
+            note("clip: index: \(link) is a dangling link; its images stay in the index")
+        }
     }
 
     private func printErrors(of folder: FilePath) throws {
@@ -164,6 +236,12 @@ struct Index: ParsableCommand {
 
     private static func object(_ failure: IndexUpdate.Failure) -> JSONValue {
         .object(["path": .path(failure.file), "reason": .string(Hints.line(failure))])
+    }
+
+    /// Loads the model as `load` does, with the chosen rules of preprocessing.
+    func loadModel(_ folder: FilePath) throws -> (CLIPModel, name: String) {
+        let (loaded, name) = try load(folder)
+        return (loaded.following(preprocessing: images.preprocess), name)
     }
 
     /// Loads the given model, or else the model of the existing index.

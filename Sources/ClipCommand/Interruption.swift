@@ -21,6 +21,8 @@ enum Interruption {
         var jobs: [@Sendable () -> String?] = []
         /// True if a signal has arrived during a job, so that the process is about to end.
         var isEnding = false
+        /// True if a signal is the usual end of the command, as it is for a service.
+        var isService = false
     }
 
     private static let state = Mutex(State())
@@ -55,7 +57,11 @@ enum Interruption {
     ///
     /// Call it before any other thread starts, because the system delivers a signal to any thread
     /// that does not block it.
-    static func prepare() {
+    ///
+    /// - Parameter isService: True for a command that runs until a signal: the exit status is 0
+    ///   after SIGTERM and 130 after Ctrl-C.
+    static func prepare(isService: Bool = false) {
+        if isService { state.withLock { $0.isService = true } }
         wait { set in
             let number = next(of: set)
             // A second signal ends the process without waiting for `keep`.
@@ -117,8 +123,10 @@ enum Interruption {
         raise(next(of: set), set)
     }
 
-    /// Ends the process by the default action of a signal; a shell then sees 128 plus its number.
+    /// Ends the process by the default action of a signal, so that a shell sees 128 plus its
+    /// number; a service ends with its own status.
     private static func raise(_ number: Int32, _ set: sigset_t) {
+        if state.withLock({ $0.isService }) { _exit(number == SIGINT ? 130 : 0) }
         var set = set
         pthread_sigmask(SIG_UNBLOCK, &set, nil)
         kill(getpid(), number)

@@ -75,8 +75,9 @@ import Testing
                 guard !example.hasPrefix("clip pull ") else { continue }
                 count += 1
                 let isServer = example.hasPrefix("clip serve") && !example.contains("--systemd")
-                let line =
-                    isServer ? "timeout --preserve-status 5 \(example) --port 0" : example
+                let isEndless = isServer || example.contains("--watch")
+                let started = isServer ? "\(example) --port 0" : example
+                let line = isEndless ? "timeout --preserve-status 5 \(started)" : started
                 let result = try shell(line, in: photos)
                 #expect(result.status == 0, "\(example)\n\(result.errors)")
                 let isSaid = result.errors.split(separator: "\n").allSatisfy {

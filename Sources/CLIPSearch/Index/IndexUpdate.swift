@@ -169,7 +169,19 @@ public final class IndexUpdate: @unchecked Sendable {
     /// - Throws: `IndexError`; `.unreadableFolder` if the folder itself cannot be listed, and then
     ///   nothing is changed. `CLIPError.nonFiniteResult` if the weights produce NaN or infinity.
     public func run(progress: (_ isEncoded: Bool) -> Void = { _ in }) throws -> Summary {
+        try run(willList: { _ in }, progress: progress)
+    }
+
+    /// Updates the index as `run(progress:)` does.
+    ///
+    /// - Parameters:
+    ///   - willList: Called with the path of each folder before it is listed, on any thread.
+    ///   - progress: Called for each file.
+    package func run(
+        willList: @escaping @Sendable (FilePath) -> Void, progress: (_ isEncoded: Bool) -> Void
+    ) throws -> Summary {
         var walk = FolderWalk(folder, rules: rules)
+        walk.willList = willList
         var summary = try run({ walk.next() }, progress: progress)
         summary.skipped = walk.skipped
         return summary
