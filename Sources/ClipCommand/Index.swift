@@ -104,6 +104,7 @@ struct Index: ParsableCommand {
     ///   - isFirst: False for a repeated update, which continues the index that the first one made
     ///     and prints nothing if nothing has changed.
     /// - Returns: The outcome.
+    /// - Throws: `IndexError`; `Failure` if the outcome cannot be written.
     func update(
         _ folder: FilePath, with model: (CLIPModel, name: String), _ changes: IndexChanges? = nil,
         isFirst: Bool = true

@@ -22,6 +22,7 @@ import Testing
     ///   - number: The signal.
     ///   - body: Called when the first update has ended.
     /// - Returns: The exit status, nil if the signal itself ended the process, and the output.
+    /// - Throws: An error if the first update or the end does not come within 20 seconds.
     private func watch(
         _ arguments: [String] = [], until number: Int32, _ body: () throws -> Void
     ) throws -> (status: Int32?, output: String, errors: String) {

@@ -177,6 +177,8 @@ public final class IndexUpdate: @unchecked Sendable {
     /// - Parameters:
     ///   - willList: Called with the path of each folder before it is listed, on any thread.
     ///   - progress: Called for each file.
+    /// - Returns: The numbers of images, and the failures.
+    /// - Throws: `IndexError`, or `CLIPError.nonFiniteResult`.
     package func run(
         willList: @escaping @Sendable (FilePath) -> Void, progress: (_ isEncoded: Bool) -> Void
     ) throws -> Summary {
