@@ -47,8 +47,8 @@ import Testing
 
     private func wait(_ name: String, until condition: () throws -> Bool) throws {
         for _ in 0..<200 where try !condition() { usleep(100_000) }
-        let isMet = try condition()
-        try #require(isMet, "\(name) did not come; standard error: \(try text("err"))")
+        let (isMet, errors) = (try condition(), try text("err"))
+        try #require(isMet, "\(name) did not come; standard error: \(errors)")
     }
 
     /// The names of the images in the index.
