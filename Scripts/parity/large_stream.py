@@ -61,6 +61,10 @@ def enlarge_file(data: bytes, width: int, height: int) -> bytes:
     return bytes(out)
 
 
-if __name__ == "__main__":
+def write() -> None:
     data = (FOLDER / "rgb.heic").read_bytes()
     (FOLDER / "large-stream.heic").write_bytes(enlarge_file(data, 16384, 16384))
+
+
+if __name__ == "__main__":
+    write()
