@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 import codec_files
+import large_stream
 
 TARGET = Path(__file__).resolve().parents[2] / "Tests" / "Fixtures" / "codecs"
 # Pillow reads the planes of uncompressed 16-bit colours as if they had 8 bits, and ignores a clean
@@ -75,6 +76,7 @@ def main() -> None:
         (TARGET / "unsupported" / f"{name}.tif").write_bytes(data)
     (TARGET / "images.txt").write_text("".join(lines), encoding="ascii")
     (TARGET / "pixels.bin").write_bytes(pixels)
+    large_stream.write()
     size = sum(path.stat().st_size for path in TARGET.rglob("*") if path.is_file())
     print(f"{len(lines)} images, {size} bytes")
     sys.exit(size > 250_000)

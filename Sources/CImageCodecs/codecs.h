@@ -46,6 +46,20 @@ bool clip_is_heif(const uint8_t *bytes, size_t count);
 bool clip_is_tiff(const uint8_t *bytes, size_t count);
 bool clip_is_jxl(const uint8_t *bytes, size_t count);
 
+// A size in pixels that a part of a file states.
+typedef struct {
+    uint32_t width, height;
+} clip_stated_size;
+
+static inline uint64_t clip_stated_pixels(clip_stated_size size) {
+    return (uint64_t)size.width * size.height;
+}
+
+// Finds the largest size that the boxes of an HEIF file state, and the largest frame of its HEVC
+// streams; 0 x 0 if there is none. A stream whose parameters are split in the file is not found.
+void clip_hevc_sizes(const uint8_t *bytes, size_t count, clip_stated_size *boxes,
+                     clip_stated_size *stream);
+
 // Loads the first of the libraries that is found; the list ends with NULL. Returns NULL if there is
 // none.
 void *clip_open_library(const char *const *names);

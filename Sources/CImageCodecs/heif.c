@@ -197,8 +197,29 @@ static clip_image_status copy_pixels(const heif_pixels *decoded, clip_image *out
     return CLIP_IMAGE_OK;
 }
 
-static clip_image_status decode_handle(const heif_handle *handle, size_t file_size, bool is_av1,
-                                         const clip_image_options *options, clip_image *out) {
+// Sets the number of pixels of the largest frame of the file's HEVC streams. They are refused if
+// they are much larger than `coded` and than all images that the file states: the decoder allocates
+// them, and libheif does not compare the sizes before. Streams may exceed their image a little, by
+// the padding to whole coding blocks.
+static clip_image_status check_streams(const uint8_t *bytes, size_t count, clip_stated_size coded,
+                                       uint64_t *pixels, clip_image *out) {
+    clip_stated_size largest, stream;
+    clip_hevc_sizes(bytes, count, &largest, &stream);
+    if (clip_stated_pixels(largest) < clip_stated_pixels(coded)) largest = coded;
+    *pixels = clip_stated_pixels(stream);
+    uint64_t columns = (uint64_t)largest.width + 64, rows = (uint64_t)largest.height + 64;
+    if (*pixels / 2 <= (1 << 19) || (*pixels / 2 - (1 << 19)) / columns < rows) {
+        return CLIP_IMAGE_OK;
+    }
+    snprintf(out->message, sizeof out->message,
+             "its HEVC stream states %u x %u pixels, its header %u x %u", stream.width,
+             stream.height, largest.width, largest.height);
+    return CLIP_IMAGE_DAMAGED;
+}
+
+static clip_image_status decode_handle(const heif_handle *handle, const uint8_t *bytes,
+                                       size_t count, bool is_av1,
+                                       const clip_image_options *options, clip_image *out) {
     int width = heif.image_handle_get_width(handle), height = heif.image_handle_get_height(handle);
     if (width <= 0 || height <= 0) {
         snprintf(out->message, sizeof out->message, "its size is %d x %d", width, height);
@@ -221,15 +242,25 @@ static clip_image_status decode_handle(const heif_handle *handle, size_t file_si
         out->height = is_shown_too_large ? layout.height : (uint32_t)coded_height;
         return CLIP_IMAGE_TOO_LARGE;
     }
+    clip_stated_size stated = {.width = layout.width, .height = layout.height};
+    if (coded > pixels) {
+        stated = (clip_stated_size){
+            .width = (uint32_t)coded_width, .height = (uint32_t)coded_height};
+    }
+    uint64_t stream = 0;
+    clip_image_status status = check_streams(bytes, count, stated, &stream, out);
+    if (status != CLIP_IMAGE_OK) return status;
+    // A stream may belong to another image of the file, but also to a part of this one.
+    if (coded < stream) coded = stream;
     // The planes of the decoder, of two bytes per sample if there are more than 8 bits, and the
     // copies of libheif, the interleaved samples among them. The decoders of AV1 keep twice as
     // much, as measured with libheif 1.15.
     bool is_deep = heif.image_handle_get_luma_bits_per_pixel(handle) > 8;
     uint64_t samples = has_alpha ? 4 : 3;
     layout.working_memory = coded * samples * (is_deep ? 3 : 2) * (is_av1 ? 2 : 1) + (16 << 20);
-    clip_image_status status = clip_image_allocate(out, &layout, options);
+    status = clip_image_allocate(out, &layout, options);
     if (status != CLIP_IMAGE_OK) return status;
-    status = copy_profile(handle, file_size, out);
+    status = copy_profile(handle, count, out);
     if (status != CLIP_IMAGE_OK) return status;
 
     heif_options *choices = heif.decoding_options_alloc();
@@ -266,7 +297,7 @@ clip_image_status clip_decode_heif(const uint8_t *bytes, size_t count,
     heif_status outcome = heif.context_read_from_memory_without_copy(context, bytes, count, NULL);
     if (outcome.code == 0) outcome = heif.context_get_primary_image_handle(context, &handle);
     clip_image_status status = outcome.code == 0 && handle
-                                   ? decode_handle(handle, count, is_avif, options, out)
+                                   ? decode_handle(handle, bytes, count, is_avif, options, out)
                                    : failure(outcome, out);
     if (handle) heif.image_handle_release(handle);
     heif.context_free(context);

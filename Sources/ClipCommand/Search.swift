@@ -19,7 +19,7 @@ struct Search: ParsableCommand {
               clip search "a dog" --html dogs.html
               clip search "a dog" --top 3 --preview
               clip search --interactive --top 5
-              clip search "a dog" --under 2024 --since 2024-05 --before 2024-09
+              clip search "a dog" --since 2024-05 --before 2100
             """)
 
     @Argument(

@@ -15,7 +15,7 @@ struct SearchFilterOptions: ParsableArguments {
         help: ArgumentHelp(
             """
             Search only files modified at or after DATE, in local time: 2024, 2024-05, 2024-05-17 \
-            or 2024-05-17T12:30. (The index does not record when a photo was taken.)
+            or 2024-05-17T12:30; the index does not record when a photo was taken.
             """, valueName: "date"),
         transform: LocalDate.init(option:))
     var since: LocalDate?

@@ -49,10 +49,10 @@ import Testing
 
     @Test func collectionsTakeTheSameOptions() throws {
         let result = try clip(
-            "encode", "photos", "-m", CommandTests.model, "--exclude", "e.*", "--hidden", "--json"
+            "encode", "photos", "-m", CommandTests.model, "--exclude", "e.*", "--hidden"
         ).successful()
         let names = try result.output.split(separator: 10).map {
-            try #require(json(Data($0))["path"] as? String)
+            try #require(json(Data($0))["image"] as? String)
         }
         #expect(names == ["photos/.h/c.jpg", "photos/a.jpg", "photos/s/b.jpg"])
     }

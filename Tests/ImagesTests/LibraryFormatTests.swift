@@ -168,6 +168,31 @@ private struct CodecFile: Sendable, CustomTestStringConvertible {
         }
     }
 
+    /// A stream that would take gigabytes is refused.
+    ///
+    /// Its size is also found in the data of an image, and no
+    /// refusal comes from bytes that are only similar.
+    @Test(.enabled(if: CodecVersions.heif != nil)) func largeHEVCStreamIsRefused() throws {
+        let refusal = ImageDecodingError.damaged(
+            "its HEVC stream states 16384 x 16384 pixels, its header 64 x 64")
+        let large = try bytes(ofFile: Fixtures.path("codecs/large-stream.heic"))
+        #expect(throws: refusal) { try decoded(large) }
+
+        // The parameter set in a further box, behind a length of 4 bytes.
+        let small = try bytes(ofFile: Fixtures.path("codecs/rgb.heic"))
+        let start = try #require(
+            large.indices.dropLast().first { large[$0] == 0x42 && large[$0 + 1] == 1 })
+        let count = Int(large[start - 1])
+        let unit = Array(large[start..<(start + count)])
+        func file(_ unit: [UInt8], length: Int) -> [UInt8] {
+            let box = [0, 0, 0, UInt8(12 + unit.count)] + Array("mdat".utf8)
+            return small + box + [0, 0, 0, UInt8(length)] + unit
+        }
+        #expect(throws: refusal) { try decoded(file(unit, length: count)) }
+        #expect(throws: Never.self) { try decoded(file(unit, length: count + 1)) }
+        #expect(throws: Never.self) { try decoded(file(Array(unit.prefix(19)), length: 19)) }
+    }
+
     @Test(.enabled(if: CodecVersions.tiff != nil)) func truncatedTIFFIsRefused() throws {
         let whole = try bytes(ofFile: Fixtures.path("codecs/rgb-8-little.tif"))
         for count in stride(from: 8, to: whole.count - 160, by: 31) {
