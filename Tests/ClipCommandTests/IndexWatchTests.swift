@@ -112,6 +112,6 @@ import Testing
     @Test func listOfErrorsIsRefused() throws {
         expectFailure(
             try ClipBinary(folder: folder).run(["index", "--watch", "--list-errors", "photos"]),
-            status: 2, says: "--watch and --list-errors cannot be combined.")
+            status: 2, says: "--watch and --list-errors cannot be combined")
     }
 }
