@@ -36,7 +36,9 @@ import Testing
     }
 
     @Test func errorsDoNotEndTheSession() throws {
-        let lines = ["a + + b", "\"a", ":like 1", ":top 0", ":nonsense", "a - a", "./none.jpg", "x"]
+        let lines = [
+            "a + + b", "\"a", ":like 1", ":top 0", ":nonsense", "a - a", "./none.jpg", "x",
+        ]
         let result = try session(lines.joined(separator: "\n"), "--top", "1").successful()
         #expect(result.text.split(separator: "\n").count == 1, "\(result.text)")
         let errors = result.errors.split(separator: "\n")
