@@ -15,6 +15,7 @@ one line; the exit status is 1 if there are any.
 """
 
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -34,7 +35,11 @@ def main():
         return check(arguments[1])
     epoch = os.environ.get("SOURCE_DATE_EPOCH")
     date = time.strftime("%Y-%m-%d", time.gmtime(int(epoch))) if epoch else ""
-    root, version = load(arguments[0])
+    try:
+        root, version = load(arguments[0])
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
+        print(f"{arguments[0]} does not describe its commands: {error}", file=sys.stderr)
+        return 1
     Pages(root, version, date).write(Path(arguments[1]))
     return 0
 

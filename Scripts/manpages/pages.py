@@ -177,8 +177,8 @@ class Pages:
         stated = re.search(r"\s*\(default: (.*)\)$", text, re.DOTALL)
         if stated:
             text, default = text[: stated.start()], stated[1]
-        # A default that ends in a blank shows it only in quotes.
-        if default is not None and default != default.strip():
+        # A default that ends in a blank or in a full stop shows it only in quotes.
+        if default is not None and (default != default.strip() or default.endswith(".")):
             default = f'"{default}"'
         if argument.get("allValues"):
             text += f" Values: {', '.join(argument['allValues'])}."
@@ -207,9 +207,16 @@ class Pages:
 
     def all_options(self, command):
         lines = []
+        texts = {name: option.get("abstract") for option in command.options
+                 for name in spellings(option)}
         for option in command.options:
-            tag = self.option_tag(option, spellings(option))
-            lines += self.tagged(tag, self.explanation(option), command)
+            names = spellings(option)
+            text = self.explanation(option)
+            # ArgumentParser gives both flags of an inversion the same text.
+            positive = names[-1].replace("--no-", "--", 1)
+            if positive != names[-1] and texts.get(positive) == option.get("abstract"):
+                text = f"The opposite of {positive}."
+            lines += self.tagged(self.option_tag(option, names), text, command)
         for option in FACTS["options"] if command is self.root else []:
             tag = ", ".join(f"\\fB{literal(name)}\\fR" for name in option["names"])
             tag += f" \\fI{option['value']}\\fR" if "value" in option else ""

@@ -15,7 +15,7 @@ package import Files
 package struct GlobPattern: Sendable, Hashable {
     /// The reason why a text is not a pattern.
     package enum SyntaxError: Error, Equatable {
-        /// The pattern is empty or has only slashes.
+        /// The pattern is empty, has only slashes, or contains `..`, so that it matches nothing.
         case empty
         /// The pattern begins with `!`, which would include files again.
         case negated
@@ -51,7 +51,7 @@ package struct GlobPattern: Sendable, Hashable {
         guard !text.hasPrefix("!") else { throw .negated }
         let pieces = text.split(separator: "/", omittingEmptySubsequences: false)
         let names = pieces.filter { !$0.isEmpty && $0 != "." }
-        guard !names.isEmpty else { throw .empty }
+        guard !names.isEmpty, !names.contains("..") else { throw .empty }
         self.text = text
         isForFolders = pieces.last?.isEmpty == true
         isForNames = pieces.dropLast(isForFolders ? 1 : 0).count == 1

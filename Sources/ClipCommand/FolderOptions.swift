@@ -34,7 +34,10 @@ struct FolderOptions: ParsableArguments {
             } catch {
                 switch error {
                 case .empty:
-                    throw ValidationError("--exclude is empty; is a shell variable unset?")
+                    throw ValidationError(
+                        text.isEmpty
+                            ? "--exclude is empty; is a shell variable unset?"
+                            : "--exclude \(text) names no file or folder below the given folder")
                 case .negated:
                     throw ValidationError(
                         """
@@ -75,6 +78,9 @@ struct IndexedFolderOptions: ParsableArguments {
             recorded in the index, at first no)
             """)
     var hidden: Bool?
+
+    /// True if an option is given.
+    var isGiven: Bool { !exclude.isEmpty || noExclude || hidden != nil }
 
     func validate() throws {
         if noExclude && !exclude.isEmpty {

@@ -80,8 +80,12 @@ struct Index: ParsableCommand {
     @OptionGroup var images: ImageOptions
 
     func validate() throws {
-        guard watch && listErrors else { return }
-        throw ValidationError("--watch and --list-errors cannot be combined.")
+        guard listErrors else { return }
+        if watch { throw ValidationError("--watch and --list-errors cannot be combined.") }
+        if folders.isGiven {
+            throw ValidationError(
+                "--list-errors cannot be combined with --exclude, --no-exclude and --hidden.")
+        }
     }
 
     func run() throws {

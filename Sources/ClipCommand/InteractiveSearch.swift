@@ -21,7 +21,7 @@ struct InteractiveSearch {
     private var last: [FolderIndex.Match] = []
     private let input = InputFile()
     /// The drawing of thumbnails, if the terminal allows it.
-    private let preview: Preview?
+    private var preview: Preview?
     private var isPreviewing: Bool
 
     /// The largest length of a line, in bytes.
@@ -40,11 +40,8 @@ struct InteractiveSearch {
     /// Opens the index and loads the model.
     init(_ options: Search) throws {
         self.options = options
-        // A terminal is asked before other threads start, in case :preview needs the answer.
-        var previews = options.previews
-        isPreviewing = previews.isGiven
-        if outputIsTerminal && isatty(0) == 1 { previews.preview = true }
-        preview = previews.drawing()
+        isPreviewing = options.previews.isGiven
+        preview = options.previews.drawing(isQuiet: options.common.quiet)
         states = FolderIndex.fileStates(in: FilePath(argument: options.index))
         target = try options.openTarget()
     }
@@ -116,8 +113,12 @@ struct InteractiveSearch {
         case ":quit", ":q": return false
         case ":help": printBytes(Array((Self.help + "\n").utf8))
         case ":preview":
-            guard preview != nil else { throw Failure("standard output is not a terminal") }
+            guard outputIsTerminal else { throw Failure("standard output is not a terminal") }
             isPreviewing.toggle()
+            if isPreviewing && preview == nil {
+                options.previews.preview = true
+                preview = options.previews.drawing(isQuiet: false)
+            }
         case ":top": options.top = try number()
         case ":like":
             let number = try number()
@@ -125,7 +126,7 @@ struct InteractiveSearch {
                 throw Failure(
                     last.isEmpty
                         ? "there is no result yet that \(name) could refer to"
-                        : "the last result has \(counted(last.count, "match")), not \(number)")
+                        : "the last result has no match \(number), but \(last.count)")
             }
             try search(like: last[number - 1])
         default: throw Failure("unknown command \(name); :help lists the commands")

@@ -34,10 +34,14 @@ struct PreviewOptions: ParsableArguments {
     /// terminal, which a note says.
     ///
     /// Call it before other threads start, because it may ask the terminal.
-    func drawing() -> Preview? {
+    func drawing(isQuiet: Bool) -> Preview? {
         guard isGiven else { return nil }
         guard outputIsTerminal, Environment["TERM"] != "dumb" else {
-            note("clip: search: no thumbnails, because standard output is not a graphic terminal")
+            if !isQuiet {
+                note(
+                    "clip: search: no thumbnails, because standard output is not a graphic terminal"
+                )
+            }
             return nil
         }
         let isInTmux = Environment["TMUX"] != nil

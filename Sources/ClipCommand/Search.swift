@@ -31,7 +31,10 @@ struct Search: ParsableCommand {
 
     @Flag(
         name: [.customShort("i"), .long],
-        help: "Load the model once, then read queries from standard input, one per line.")
+        help: """
+            Load the model once, then read queries from standard input, one per line; a query that \
+            fails does not change the exit status.
+            """)
     var interactive = false
 
     @Option(
@@ -104,7 +107,7 @@ struct Search: ParsableCommand {
         }
         if filters.isGiven && FilePath(index).pathExtension == "npy" {
             throw ValidationError(
-                "\(filters.description) needs an indexed folder; an .npy file has no times.")
+                "\(filters.description) needs an indexed folder, not an .npy file.")
         }
         if top < 1 { throw ValidationError("--top must be at least 1, not \(top).") }
     }
@@ -118,7 +121,8 @@ struct Search: ParsableCommand {
         try InputHints.check(try terms().map(\.operand), streamedBy: nil)
         try OutputChecks.checkSuffix(of: html, "--html", is: ["html", "htm"], format: "HTML")
         try OutputChecks.checkPlace(of: html)
-        let preview = previews.drawing()
+        let preview = previews.drawing(isQuiet: common.quiet)
+        try checkFiles(of: try terms())
         let target = try openTarget()
         let vector = try target.vector(of: try terms(), self)
         let matches = try target.search(vector, top: top, threshold: threshold)
@@ -129,6 +133,18 @@ struct Search: ParsableCommand {
         if matches.isEmpty {
             try noteNothingFound(for: vector, in: target)
             throw ExitCode(1)
+        }
+    }
+
+    /// Throws if an image file of the query is missing, before an index is created for it.
+    private func checkFiles(of terms: [SearchQuery.Term]) throws {
+        for path in terms.map({ FilePath(argument: $0.operand) })
+        where ImageCollection.meansImage(path) {
+            do throws(FileError) {
+                _ = try FileStatus(path: path.bytes)
+            } catch {
+                throw Failure("cannot read \(path): \(error.reason)")
+            }
         }
     }
 

@@ -26,6 +26,9 @@ struct SearchFilterOptions: ParsableArguments {
     var before: LocalDate?
 
     func validate() throws {
+        if under?.isEmpty == true {
+            throw ValidationError("--under is empty; is a shell variable unset?")
+        }
         if let since, let before, since.nanoseconds >= before.nanoseconds {
             throw ValidationError(
                 "--since \(since.text) must be earlier than --before \(before.text).")

@@ -212,7 +212,9 @@ extension DecodedImage {
 
     private static func message(of image: clip_image) -> String {
         withUnsafeBytes(of: image.message) {
-            String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
+            // The libraries' messages may have several lines.
+            $0.prefix { $0 != 0 }.split { $0 <= UInt8(ascii: " ") }
+                .map { String(decoding: $0, as: UTF8.self) }.joined(separator: " ")
         }
     }
 }

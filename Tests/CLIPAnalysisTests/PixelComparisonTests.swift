@@ -216,6 +216,13 @@ import Testing
         }
     }
 
+    /// These formats may have further images, frames or deeper samples beside what is decoded.
+    @Test(arguments: ["rgb.heic", "444-8.avif", "rgb-8-little.tif", "container.jxl", "rgb.jxl"])
+    func filesOfRicherFormatsAreNotCompared(name: String) throws {
+        #expect(isOfRicherFormat(try bytes(ofFile: Fixtures.path("codecs/\(name)"))))
+        #expect(!isOfRicherFormat(try bytes(ofFile: Fixtures.path("images/rgb.jpg"))))
+    }
+
     @Test func aspectRatiosAgreeUpToRounding() {
         for (width, height, width2, height2, isSame) in [
             (1000, 701, 370, 259, true), (1000, 701, 370, 260, true), (4000, 3000, 40, 30, true),

@@ -62,5 +62,11 @@ import Testing
             try clip("index", "photos", "--exclude", ""), status: 2, says: "--exclude is empty")
         expectFailure(
             try clip("encode", "photos", "--exclude", "!a"), status: 2, says: "begins with !")
+        expectFailure(
+            try clip("index", "photos", "--exclude", "../a"), status: 2,
+            says: "names no file or folder below")
+        expectFailure(
+            try clip("index", "photos", "--exclude", "a", "--list-errors"), status: 2,
+            says: "--list-errors cannot be combined")
     }
 }

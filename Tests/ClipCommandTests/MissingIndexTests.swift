@@ -37,6 +37,13 @@ import Testing
         #expect(hasIndex)
     }
 
+    @Test func isNotCreatedForAQueryOfAMissingFile() throws {
+        let result = try clip(
+            "search", "./none.jpg", "--index", "photos", "-m", CommandTests.model, "--yes")
+        expectFailure(result, status: 1, says: "cannot read ./none.jpg")
+        #expect(!hasIndex)
+    }
+
     @Test func theDemonstrationModelNeedsItsOwnConsent() throws {
         let refused = try clip("search", "x", "--index", "photos", "--yes")
         expectFailure(refused, status: 2, says: "clip index photos --model tiny")

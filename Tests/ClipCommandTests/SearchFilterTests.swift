@@ -77,6 +77,9 @@ import Testing
                 try clip("search", "x", "--index", "photos", "--under", name), status: 2,
                 says: "has no images in this folder")
         }
+        expectFailure(
+            try clip("search", "x", "--index", "photos", "--under", ""), status: 2,
+            says: "--under is empty")
         for date in ["24", "2024-13", "2024-02-30", "2024-05-17T25:00", "2024-5", "May", ""] {
             expectFailure(
                 try clip("search", "x", "--index", "photos", "--since", date), status: 2,

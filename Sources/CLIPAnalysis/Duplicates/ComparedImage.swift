@@ -53,9 +53,9 @@ struct ComparedImage: Sendable {
         (self.colours, self.opacity) = (colours, opacity)
     }
 
-    /// Returns true for a PNG with 16-bit samples, an animated PNG, WebP or GIF, a RAW or TIFF
-    /// file, and a JPEG that has an index of further images or more than `unusedBytes` bytes after
-    /// its end marker.
+    /// Returns true for a PNG with 16-bit samples, an animated PNG, WebP or GIF, a RAW, TIFF,
+    /// HEIF, AVIF or JPEG XL file, and a JPEG that has an index of further images or more than
+    /// `unusedBytes` bytes after its end marker.
     private static func hasMore(_ file: [UInt8]) -> Bool {
         func has(_ text: String, at offset: Int) -> Bool {
             file.dropFirst(offset).starts(with: text.utf8)
@@ -70,7 +70,7 @@ struct ComparedImage: Sendable {
                 offset += 12 + length
             }
         }
-        if isRawOrTIFF(file) || isAnimated(gif: file) { return true }
+        if isOfRicherFormat(file) || isAnimated(gif: file) { return true }
         if file.starts(with: [0xFF, 0xD8]) { return hasMoreThanAnImage(jpeg: file) }
         return has("WEBPVP8X", at: 8) && file.count > 20 && file[20] & 2 != 0
     }

@@ -1,13 +1,15 @@
-/// Returns true for a file that may have more than the image that is decoded: RAW and TIFF files,
-/// which have sensor pixels, further pages or deeper samples.
-func isRawOrTIFF(_ file: [UInt8]) -> Bool {
+/// Returns true for a file of a format that may contain more than the image that is decoded.
+///
+/// RAW files have the pixels of the sensor. TIFF, HEIF, AVIF and JPEG XL may have further pages,
+/// frames or deeper samples, which are not examined.
+func isOfRicherFormat(_ file: [UInt8]) -> Bool {
     let signatures: [[UInt8]] = [
         Array("II*\0".utf8), Array("MM\0*".utf8), Array("II+\0".utf8), Array("MM\0+".utf8),
         Array("IIU\0".utf8), Array("IIRO".utf8), Array("IIRS".utf8), Array("MMOR".utf8),
-        Array("FUJIFILMCCD-RAW".utf8),
+        Array("FUJIFILMCCD-RAW".utf8), [0xFF, 0x0A], [0, 0, 0, 0x0C] + Array("JXL ".utf8),
     ]
     return signatures.contains { file.starts(with: $0) }
-        || file.dropFirst(4).starts(with: "ftypcrx ".utf8)
+        || file.dropFirst(4).starts(with: "ftyp".utf8)
 }
 
 /// Returns true for a GIF with a second frame.
