@@ -103,40 +103,38 @@ struct RequestFields {
 
     /// Returns an integer in a range; nil if the field is missing.
     func integer(_ name: String, in range: ClosedRange<Int>) throws(RequestError) -> Int? {
-        let found: Int?
-        if let value = value(name) {
-            found = value.integer
-        } else {
-            guard case .texts = source, let text = try string(name, limit: 100) else { return nil }
-            found = Int(text)
-        }
-        guard let found, range.contains(found) else {
-            throw .invalid(
-                """
-                \(name) must be an integer from \(range.lowerBound) to \(range.upperBound), found \
-                \(try shown(name))
-                """,
-                parameter: name)
-        }
-        return found
+        try checked(name, in: range, "an integer", json: \.integer) { Int($0) }
     }
 
     /// Returns a number in a range; nil if the field is missing.
     func number(_ name: String, in range: ClosedRange<Float>) throws(RequestError) -> Float? {
-        let found: Float?
+        try checked(name, in: range, "a number", json: { $0.number.map { Float($0) } }) {
+            Float($0)
+        }
+    }
+
+    /// Returns the value of a field, read from JSON or from a text.
+    ///
+    /// - Throws: `RequestError` with status 400 for other values and those outside of the range.
+    private func checked<Value: Comparable>(
+        _ name: String, in range: ClosedRange<Value>, _ kind: String,
+        json: (JSONValue) -> Value?, text: (String) -> Value?
+    ) throws(RequestError) -> Value? {
+        let found: Value?
         if let value = value(name) {
-            found = value.number.map { Float($0) }
+            found = json(value)
         } else {
-            guard case .texts = source, let text = try string(name, limit: 100) else { return nil }
-            found = Float(text)
+            guard case .texts = source, let given = try string(name, limit: 100) else {
+                return nil
+            }
+            found = text(given)
         }
         guard let found, range.contains(found) else {
             throw .invalid(
                 """
-                \(name) must be a number from \(range.lowerBound) to \(range.upperBound), found \
+                \(name) must be \(kind) from \(range.lowerBound) to \(range.upperBound), found \
                 \(try shown(name))
-                """,
-                parameter: name)
+                """, parameter: name)
         }
         return found
     }
