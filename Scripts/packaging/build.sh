@@ -21,7 +21,7 @@ version() {
 }
 
 # build_objects SCRATCH: compiles the command with the static Swift runtime. Paths inside the
-# binary are relative to the checkout, so that the folder does not change the bytes.
+# binary are relative to the checkout, so that they do not depend on the folder.
 build_objects() {
     local pinned=Scripts/packaging/dependencies.json
     if ! same_pins Package.resolved $pinned; then

@@ -187,7 +187,8 @@ def bmp(pixels, bits, header=40, palette=b"", used=None, compression=0, masks=()
     start = 14 + len(head) + len(palette) + gap
     if not file_header:
         return head + palette + data
-    begin = struct.pack("<2sIHHI", b"BM", start + len(data), 0, 0, start if offset is None else offset)
+    offset = start if offset is None else offset
+    begin = struct.pack("<2sIHHI", b"BM", start + len(data), 0, 0, offset)
     return begin + head + palette + bytes(gap) + data
 
 

@@ -164,19 +164,17 @@ static clip_image_status failure(heif_status status, clip_image *out) {
     return CLIP_IMAGE_DAMAGED;
 }
 
-static clip_image_status copy_profile(const heif_handle *handle, size_t file_size,
-                                        clip_image *out) {
+static void copy_profile(const heif_handle *handle, size_t file_size, clip_image *out) {
     size_t size = heif.image_handle_get_raw_color_profile_size(handle);
-    if (size == 0 || size > file_size) return CLIP_IMAGE_OK;
+    if (size == 0 || size > file_size || size > CLIP_LARGEST_PROFILE) return;
     out->profile = malloc(size);
-    if (!out->profile) return CLIP_IMAGE_OUT_OF_MEMORY;
+    if (!out->profile) return;
     if (heif.image_handle_get_raw_color_profile(handle, out->profile).code == 0) {
         out->profile_count = size;
     } else {
         free(out->profile);
         out->profile = NULL;
     }
-    return CLIP_IMAGE_OK;
 }
 
 static clip_image_status copy_pixels(const heif_pixels *decoded, clip_image *out) {
@@ -260,8 +258,7 @@ static clip_image_status decode_handle(const heif_handle *handle, const uint8_t 
     layout.working_memory = coded * samples * (is_deep ? 3 : 2) * (is_av1 ? 2 : 1) + (16 << 20);
     status = clip_image_allocate(out, &layout, options);
     if (status != CLIP_IMAGE_OK) return status;
-    status = copy_profile(handle, count, out);
-    if (status != CLIP_IMAGE_OK) return status;
+    if (options->reads_profile) copy_profile(handle, count, out);
 
     heif_options *choices = heif.decoding_options_alloc();
     if (!choices) return CLIP_IMAGE_OUT_OF_MEMORY;

@@ -214,7 +214,9 @@ static clip_image_status decode(jxl_decoder *decoder, size_t file_size,
             if (status != CLIP_IMAGE_OK) return status;
             break;
         }
-        case STATUS_COLOURS: copy_profile(decoder, file_size, out); break;
+        case STATUS_COLOURS:
+            if (options->reads_profile) copy_profile(decoder, file_size, out);
+            break;
         case STATUS_IMAGE_BUFFER: {
             jxl_format format = {.channels = (uint32_t)out->channels, .type = TYPE_BYTES};
             size_t size = 0, expected = (size_t)out->width * out->height * (size_t)out->channels;

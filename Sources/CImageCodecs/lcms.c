@@ -34,11 +34,11 @@ static struct {
 
 static void load(void) {
 #if defined(__APPLE__)
-    static const char name[] = "liblcms2.2.dylib";
+    static const char *const names[] = {"liblcms2.2.dylib", NULL};
 #else
-    static const char name[] = "liblcms2.so.2";
+    static const char *const names[] = {"liblcms2.so.2", NULL};
 #endif
-    void *library = dlopen(name, RTLD_NOW | RTLD_LOCAL);
+    void *library = clip_open_library(names);
     if (library == NULL) return;
     bool found = true;
 #define FIND(member, symbol) found &= (*(void **)&lcms.member = dlsym(library, symbol)) != NULL

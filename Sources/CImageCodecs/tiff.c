@@ -87,17 +87,12 @@ static void read_palette(tiff_file *file, const tiff_layout *layout, clip_image 
     }
 }
 
-static clip_image_status copy_profile(tiff_file *file, clip_image *out) {
+static void copy_profile(tiff_file *file, clip_image *out) {
     uint32_t size = 0;
     void *profile = NULL;
-    if (!clip_tiff.GetField(file, TAG_PROFILE, &size, &profile) || size == 0 || !profile) {
-        return CLIP_IMAGE_OK;
+    if (clip_tiff.GetField(file, TAG_PROFILE, &size, &profile) && profile) {
+        clip_profile_set(out, profile, size);
     }
-    out->profile = malloc(size);
-    if (!out->profile) return CLIP_IMAGE_OUT_OF_MEMORY;
-    memcpy(out->profile, profile, size);
-    out->profile_count = size;
-    return CLIP_IMAGE_OK;
 }
 
 // MARK: pixels
@@ -229,7 +224,7 @@ static clip_image_status decode(tiff_file *file, const tiff_source *from,
     // libtiff keeps a compressed block, and its conversion another decoded one.
     result.working_memory = block_size * (layout.is_converted ? 3 : 1) + from->count + (1 << 20);
     status = clip_image_allocate(out, &result, options);
-    if (status == CLIP_IMAGE_OK) status = copy_profile(file, out);
+    if (status == CLIP_IMAGE_OK && options->reads_profile) copy_profile(file, out);
     if (status != CLIP_IMAGE_OK) return status;
 
     uint16_t orientation = 1;

@@ -261,31 +261,19 @@ struct Download {
 
     /// Requests a URL, follows redirects, and returns the first response that is not a redirect.
     ///
-    /// Credentials are sent to the first server only. A redirect from https to http is an error.
+    /// Credentials are sent to the first server only.
     private func follow(
         _ start: WebAddress, from offset: Int
     ) throws(HubError) -> HTTPRequest {
-        var address = start
-        for _ in 0..<10 {
+        try HTTPRequest.following(
+            start, redirects: 9, policy: policy, certificates: certificates,
+            isCancelled: isCancelled
+        ) { address in
             var headers = ["Accept-Encoding: identity"]
             if offset > 0 { headers.append("Range: bytes=\(offset)-") }
             if address.isSameOrigin(as: start) { headers += credentials }
-            let request = try HTTPRequest(
-                address, headers: headers, policy: policy, certificates: certificates)
-            let status = try request.status(isCancelled: isCancelled)
-            guard [301, 302, 303, 307, 308].contains(status) else { return request }
-            guard let next = request.header("location").flatMap(address.following) else {
-                throw .badRedirect(
-                    url: address.shown, reason: "the redirect has no valid Location header")
-            }
-            guard next.scheme == "https" || address.scheme == "http" else {
-                throw .badRedirect(
-                    url: address.shown,
-                    reason: "the redirect leaves https for http at \(next.authority)")
-            }
-            address = next
+            return headers
         }
-        throw .badRedirect(url: start.shown, reason: "too many redirects")
     }
 
     /// Parses a Content-Range header: `bytes 5-9/10` or `bytes */10`.

@@ -106,6 +106,45 @@ final class HTTPRequest {
         }
     }
 
+    /// Requests a URL, follows redirects, and returns the first response that is not a redirect.
+    ///
+    /// A redirect from https to http is an error.
+    ///
+    /// - Parameters:
+    ///   - start: The URL.
+    ///   - redirects: The largest number of redirects.
+    ///   - policy: The timeouts of each request.
+    ///   - certificates: The certificates to trust.
+    ///   - publicOnly: As in the initialiser.
+    ///   - isCancelled: Returns true to stop waiting.
+    ///   - headers: Returns the header lines for a URL.
+    /// - Returns: The response, whose status is known.
+    /// - Throws: `HubError.badRedirect`, and the errors of the initialiser and of `status`.
+    static func following(
+        _ start: WebAddress, redirects: Int, policy: TransferPolicy, certificates: Certificates,
+        publicOnly: Bool = false, isCancelled: () -> Bool, headers: (WebAddress) -> [String]
+    ) throws(HubError) -> HTTPRequest {
+        var address = start
+        for _ in 0...redirects {
+            let request = try HTTPRequest(
+                address, headers: headers(address), policy: policy, certificates: certificates,
+                publicOnly: publicOnly)
+            let status = try request.status(isCancelled: isCancelled)
+            guard [301, 302, 303, 307, 308].contains(status) else { return request }
+            guard let next = request.header("location").flatMap(address.following) else {
+                throw .badRedirect(
+                    url: address.shown, reason: "the redirect has no valid Location header")
+            }
+            guard next.scheme == "https" || address.scheme == "http" else {
+                throw .badRedirect(
+                    url: address.shown,
+                    reason: "the redirect leaves https for http at \(next.authority)")
+            }
+            address = next
+        }
+        throw .badRedirect(url: start.shown, reason: "too many redirects")
+    }
+
     /// Returns the value of a header, by its name in lower case; nil if it is missing.
     func header(_ name: String) -> String? {
         String(cString: clip_http_headers(response)).split(separator: "\n").lazy

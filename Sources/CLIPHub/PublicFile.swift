@@ -84,26 +84,15 @@ package struct PublicFile: Sendable {
         var policy = TransferPolicy()
         policy.stall = seconds + 1
         let certificates = Certificates(environment: environmentVariables())
-        var address = address
-        for _ in 0...Self.redirectLimit {
-            let request = try HTTPRequest(
-                address, headers: Self.headers, policy: policy,
-                certificates: certificates, publicOnly: isPublicOnly)
-            let status = try request.status(isCancelled: isCancelled)
-            if status == 200 { return request }
-            guard [301, 302, 303, 307, 308].contains(status) else {
-                throw .refused(url: address.shown, status: status, hasToken: false)
-            }
-            guard let next = request.header("location").flatMap(address.following),
-                next.scheme == "https" || address.scheme == "http"
-            else {
-                throw .badRedirect(
-                    url: address.shown,
-                    reason: "the redirect has no valid Location, or leaves https")
-            }
-            address = next
+        let request = try HTTPRequest.following(
+            address, redirects: Self.redirectLimit, policy: policy, certificates: certificates,
+            publicOnly: isPublicOnly, isCancelled: isCancelled
+        ) { _ in Self.headers }
+        let status = try request.status(isCancelled: isCancelled)
+        guard status == 200 else {
+            throw .refused(url: request.shownURL, status: status, hasToken: false)
         }
-        throw .badRedirect(url: address.shown, reason: "too many redirects")
+        return request
     }
 
     /// The failure of a download that was stopped by its caller, or because its time was over.

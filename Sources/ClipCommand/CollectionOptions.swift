@@ -74,8 +74,7 @@ struct CollectionOptions: ParsableArguments {
     /// True if none of `--files-from`, `--shard`, `--errors`, `--strict`, `--exclude` and
     /// `--hidden` is given, which do not apply to a single image.
     var isDefault: Bool {
-        filesFrom.isEmpty && shard == nil && errors == nil && !strict && folders.exclude.isEmpty
-            && !folders.hidden
+        filesFrom.isEmpty && shard == nil && errors == nil && !strict && !folders.isGiven
     }
 
     /// Returns the sources of images: the arguments, then the lists of `--files-from`.

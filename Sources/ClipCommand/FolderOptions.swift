@@ -15,6 +15,9 @@ struct FolderOptions: ParsableArguments {
     @Flag(help: "Include hidden files and folders, except .git, .clip-index and ._*.")
     var hidden = false
 
+    /// True if an option is given.
+    var isGiven: Bool { !exclude.isEmpty || hidden }
+
     func validate() throws { _ = try Self.patterns(exclude) }
 
     /// The rules that the options give.

@@ -202,7 +202,7 @@ struct Search: ParsableCommand {
                 + sourceDescription(index),
             modelDescription(target.modelName, target.precision),
         ]
-        if !filters.isEmpty { about.append(filters.description) }
+        if filters.isGiven { about.append(filters.description) }
         if threshold > -1 { about.append("cosine \(threshold) or more") }
         var page = Page(
             title: query.joined(separator: " "), about: about, location: PageLocation(page: html))

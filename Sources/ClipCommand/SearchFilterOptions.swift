@@ -38,9 +38,6 @@ struct SearchFilterOptions: ParsableArguments {
     /// True if at least one of the options is given.
     var isGiven: Bool { under != nil || since != nil || before != nil }
 
-    /// True if none of the options is given.
-    var isEmpty: Bool { !isGiven }
-
     /// The options as they were given, such as "--under 2024 --since 2024-05".
     var description: String {
         [("--under", under), ("--since", since?.text), ("--before", before?.text)]

@@ -37,8 +37,8 @@ const char *CLIP_NULLABLE clip_http_version(void);
 // `authority_folder`, if given, are trusted instead of the system's. Returns NULL if libcurl is not
 // installed, memory runs out, or libcurl rejects an argument.
 //
-// If `public_only` is 1, no connection is made to an address that clip_http_is_public rejects, nor to
-// one of this machine or of the networks of its interfaces, whatever a name resolves to; and no
+// If `public_only` is 1, no connection is made to an address that clip_http_is_public rejects, nor
+// to one of this machine or of the networks of its interfaces, whatever a name resolves to; and no
 // proxy is used.
 clip_http_response *CLIP_NULLABLE clip_http_begin(const char *url, int head, const char *headers,
                                                   long stall_seconds, int public_only,

@@ -39,6 +39,8 @@ enum SearchEndpoints {
         let pool = services.indexes
         let selected = try pool.selected(request.indexes)
         let mayOmit = request.indexes.isEmpty && selected.count > 1
+        // Once, although each model encodes them.
+        let fetched = try await services.images.files(of: request.images)
         var vectors: [(model: ModelRecord, vector: [Float])] = []
         var results: [Result] = []
         var models: [String] = []
@@ -54,7 +56,8 @@ enum SearchEndpoints {
                 if let known = vectors.first(where: { $0.model == record }) {
                     vector = known.vector
                 } else {
-                    let sum = try await self.vector(request.terms, for: opened, services)
+                    let sum = try await self.vector(
+                        request.terms, fetched.files, for: opened, services)
                     vector = sum.vector
                     encoded += sum.encoded
                     vectors.append((record, vector))
@@ -110,27 +113,31 @@ enum SearchEndpoints {
     /// Returns the weighted sum of the normalised vectors of terms, by the model of an index, and
     /// the number of texts and images that were encoded for it.
     ///
+    /// `files` are those of the images among the terms, in order.
+    ///
     /// - Throws: `RequestError` with status 400 if the terms cancel each other out, 404 for an
     ///   unknown image, 503 if the server has another model than the index; the errors of
     ///   `ServedModel`; `CancellationError`.
     private static func vector(
-        _ terms: [SearchRequest.Term], for opened: Opened, _ services: Services
+        _ terms: [SearchRequest.Term], _ files: [[UInt8]], for opened: Opened,
+        _ services: Services
     ) async throws -> (vector: [Float], encoded: Int) {
         let record = opened.index.model
         var texts: [String] = []
-        var images: [ImageReference] = []
+        var images: [[UInt8]] = []
+        var nextFile = files.makeIterator()
         var stored: [Int: [Float]] = [:]
         for (place, term) in terms.enumerated() {
             switch term.operand {
             case .text(let text): texts.append(text)
-            case .image(let image): images.append(image)
+            case .image: if let file = nextFile.next() { images.append(file) }
             case .like(let id, let number):
                 let found = try await services.indexes.threads.run { _ in
                     try like(id, number, record, services.indexes)
                 }
                 switch found {
                 case .vector(let vector): stored[place] = vector
-                case .file(let bytes): images.append(.bytes(bytes))
+                case .file(let bytes): images.append(bytes)
                 }
             }
         }
@@ -151,8 +158,7 @@ enum SearchEndpoints {
                 textVectors = try await model.embeddings(ofTexts: texts, truncating: false).vectors
             }
             if !images.isEmpty {
-                let fetched = try await services.images.files(of: images)
-                imageVectors = try await model.embeddings(ofImages: fetched.files).map(\.vector)
+                imageVectors = try await model.embeddings(ofImages: images).map(\.vector)
             }
         }
         var vectors: [(weight: Float, vector: [Float])] = []

@@ -24,6 +24,13 @@ struct SearchRequest: Sendable {
     /// The least cosine of a result.
     let threshold: Float
 
+    /// The images among the operands, in order.
+    var images: [ImageReference] {
+        terms.compactMap { term in
+            if case .image(let image) = term.operand { image } else { nil }
+        }
+    }
+
     static let topRange = 1...1000
     static let defaultTop = 10
     static let termLimit = 16
@@ -45,11 +52,10 @@ struct SearchRequest: Sendable {
     init(body request: ServerRequest, _ options: ServerOptions) throws(RequestError) {
         let (fields, files) = try request.fieldsOfBody(Self.fieldNames, file: "image")
         try self.init(fields, files: files, options)
-        let count = terms.count { if case .image = $0.operand { true } else { false } }
-        guard count <= options.imagesPerRequest else {
+        guard images.count <= options.imagesPerRequest else {
             throw .tooLarge(
                 """
-                too many images in a request: found \(count), the limit is \
+                too many images in a request: found \(images.count), the limit is \
                 \(options.imagesPerRequest)
                 """)
         }
