@@ -180,10 +180,16 @@ static void copy_profile(const heif_handle *handle, size_t file_size, clip_image
 static clip_image_status copy_pixels(const heif_pixels *decoded, clip_image *out) {
     int channel = CHANNEL_INTERLEAVED, stride = 0;
     const uint8_t *plane = heif.image_get_plane_readonly(decoded, channel, &stride);
+    int width = heif.image_get_width(decoded, channel);
+    int height = heif.image_get_height(decoded, channel);
+    // libheif 1.15 states the size before a rotation if the file lists the rotation before the size.
+    if (width == (int)out->height && height == (int)out->width) {
+        out->width = (uint32_t)width;
+        out->height = (uint32_t)height;
+    }
     size_t row = (size_t)out->width * (size_t)out->channels;
-    if (!plane || stride < 0 || (size_t)stride < row ||
-        heif.image_get_width(decoded, channel) != (int)out->width ||
-        heif.image_get_height(decoded, channel) != (int)out->height ||
+    if (!plane || stride < 0 || (size_t)stride < row || width != (int)out->width ||
+        height != (int)out->height ||
         heif.image_get_bits_per_pixel_range(decoded, channel) != 8) {
         snprintf(out->message, sizeof out->message,
                  "its pixels do not have the size that it states");
