@@ -7,6 +7,10 @@
 # CycloneDX's JSON for each, and SHA256SUMS. Missing Debian packages are installed. VERSION is the
 # number of `clip --version`, with the time and hash of the commit if it has no tag vNUMBER.
 #
+# The commit is cloned into /tmp/clip-package and built there: the compiler writes lengths of paths
+# into the binary, so that only builds in the same folder give the same bytes. Changed files that
+# are not committed are not packaged.
+#
 # --check clones the commit twice, into two folders, packages each, and compares all bytes.
 #
 # For tests, these replace the build: --binary FILE (linked with shared libraries) and
@@ -16,6 +20,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 binary="" static_binary="" checkouts=.build/package/checkouts out=dist check=""
 glibc=2.36 # of Debian 12
+build_folder=/tmp/clip-package
 while [ $# -gt 0 ]; do
     case $1 in
     --binary) binary=$(realpath "$2") && shift ;;
@@ -36,6 +41,19 @@ if [ -n "$check" ]; then
     [ -z "$binary" ] || given+=(--binary "$binary" --checkouts "$checkouts")
     [ -z "$static_binary" ] || given+=(--static-binary "$static_binary")
     exec Scripts/packaging/reproduce.sh "${given[@]}"
+fi
+
+if { [ -z "$binary" ] || [ -z "$static_binary" ]; } && [ "$PWD" != $build_folder ]; then
+    case $CLIP_COMMIT in *+) echo "warning: changes that are not committed are left out" >&2 ;; esac
+    mkdir -m 700 $build_folder ||
+        { echo "if no other build uses $build_folder, remove it" >&2 && exit 1; }
+    trap 'rm -rf $build_folder' EXIT
+    git clone --quiet . $build_folder
+    arguments=(--out "$(realpath -m "$out")")
+    [ -z "$binary" ] || arguments+=(--binary "$binary")
+    [ -z "$static_binary" ] || arguments+=(--static-binary "$static_binary")
+    (cd $build_folder && Scripts/package.sh "${arguments[@]}")
+    exit
 fi
 
 install_packages

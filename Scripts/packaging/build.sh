@@ -58,7 +58,8 @@ link_clip() {
         -Xlinker --build-id=none -Xlinker "--version-script=$out.map" \
         -lwebpdemux -lwebp "${last[@]}" -ljpeg -lpng16 -lsqlite3 -lz -lm
     rm "$out.map"
-    strip -R .comment "$out"
+    # The section .swift_modhash is only read by later builds, and differs from build to build.
+    strip -R .comment -R .swift_modhash "$out"
 }
 
 # find_static_libraries FOLDER: makes symbolic links to the static libraries alone. A shared library
