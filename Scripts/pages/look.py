@@ -3,13 +3,16 @@
     python3 -m venv VENV && VENV/bin/pip install websocket-client
     VENV/bin/python Scripts/pages/look.py shots PAGE... -o FOLDER
     VENV/bin/python Scripts/pages/look.py map MAP.html
-    VENV/bin/python Scripts/pages/look.py image MAP.html --over NAME -o Sources/CLIP/CLIP.docc/map.png
-    VENV/bin/python Scripts/pages/look.py top PAGE --size 1020x965 -o Sources/CLIP/CLIP.docc/report.png
+    VENV/bin/python Scripts/pages/look.py image MAP.html --over NAME \\
+        -o Sources/CLIP/CLIP.docc/map.png
+    VENV/bin/python Scripts/pages/look.py top PAGE --size 1020x965 \\
+        -o Sources/CLIP/CLIP.docc/report.png
 
 `shots` writes one PNG per page for desktop and phone, light and dark. `map` dispatches real touch
 and mouse events to a page of `clip map` and fails if the page reacts wrongly. `image` writes the
 screenshot of a map with the card of one image open, and `top` that of the beginning of any page, in
-a window of the given size. Needs Chromium (Debian's package `chromium`); no network. Not part of CI.
+a window of the given size. Needs Chromium (Debian's package `chromium`); no network. Not part of
+CI.
 """
 
 import argparse
@@ -142,7 +145,8 @@ def shots(pages, folder):
             for name, screen in (("desktop", DESKTOP), ("phone", PHONE)):
                 for dark in (False, True):
                     tab = Tab(browser, page, screen, dark)
-                    path = folder / f"{page.name.replace('.', '-')}-{name}-{'dark' if dark else 'light'}.png"
+                    theme = "dark" if dark else "light"
+                    path = folder / f"{page.name.replace('.', '-')}-{name}-{theme}.png"
                     tab.shot(path)
                     wide = tab.value("document.documentElement.scrollWidth") > screen[0]
                     said = "WIDER THAN THE SCREEN" if wide and page.suffix != ".svg" else ""
@@ -154,9 +158,12 @@ PLACE = """(() => {
   const box = map.getBoundingClientRect();
   let best = -1, most = -1;
   for (let i = 0; i < Math.min(count, 500); i++) {
-    if (!data.links[i] || atX(i) < 60 || atY(i) < 60 || atX(i) > width - 60 || atY(i) > height - 60) continue;
+    if (!data.links[i] || atX(i) < 60 || atY(i) < 60) continue;
+    if (atX(i) > width - 60 || atY(i) > height - 60) continue;
     let least = 1e9;
-    for (let j = 0; j < count; j++) if (j !== i) least = Math.min(least, Math.hypot(atX(i) - atX(j), atY(i) - atY(j)));
+    for (let j = 0; j < count; j++) {
+      if (j !== i) least = Math.min(least, Math.hypot(atX(i) - atX(j), atY(i) - atY(j)));
+    }
     if (least > most) { most = least; best = i; }
   }
   return [best, box.left + atX(best), box.top + atY(best)];
@@ -246,7 +253,8 @@ def image(page, path, name):
     with Browser() as browser:
         tab = Tab(browser, page, (940, 600, 1, False))
         x, y = tab.value(f"""(() => {{
-          const i = data.names.findIndex(n => n.endsWith({json.dumps(name)})), box = map.getBoundingClientRect();
+          const i = data.names.findIndex(n => n.endsWith({json.dumps(name)}));
+          const box = map.getBoundingClientRect();
           return [box.left + atX(i), box.top + atY(i)];
         }})()""")
         tab.mouse("mouseMoved", x, y)

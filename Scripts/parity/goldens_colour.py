@@ -133,7 +133,8 @@ def drawing(width: int, height: int, seed: int) -> np.ndarray:
     y, x = np.mgrid[0:height, 0:width].astype(np.float64)
     u, v = x / (width - 1), y / (height - 1)
     pixels = 255 * np.stack([u, v, (1 - u + np.sin(9 * v) ** 2) / 2], -1)
-    pixels[height // 2 :, : width // 3] = rng.integers(0, 256, (height - height // 2, width // 3, 3))
+    patch = (height - height // 2, width // 3, 3)
+    pixels[height // 2 :, : width // 3] = rng.integers(0, 256, patch)
     return np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
 
 
@@ -205,7 +206,8 @@ def make(target: Path) -> None:
     little = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     little = little[:24] + bytes(12) + little[36:]  # without the time at which it was made
     keep("srgb-lcms.jpg", rgb, little, quality=90)
-    keep("srgb-formula.png", rgb, rgb_profile(columns("srgb"), parametric(), version=4), optimize=True)
+    formula = rgb_profile(columns("srgb"), parametric(), version=4)
+    keep("srgb-formula.png", rgb, formula, optimize=True)
     curve = table(srgb_curve(x))
     keep("srgb-table.jpg", rgb, rgb_profile(HP_SRGB, curve), quality=90)
     keep("srgb-palette.png", rgb.quantize(40), little, optimize=True)

@@ -119,8 +119,8 @@ def arw(small, large, orientation):
     raw = tiff.directory(sensor(tiff, 32767, bytes(64)))
     thumbnail = tiff.directory([(0x00FE, LONG, 1)] + jpeg_tags(tiff, small))
     return tiff.finish(tiff.directory(
-        camera(b"SONY", orientation)
-        + [(0x00FE, LONG, 1), (0x014A, LONG, raw)] + jpeg_tags(tiff, large), thumbnail))  # fmt: skip
+        camera(b"SONY", orientation) + [(0x00FE, LONG, 1), (0x014A, LONG, raw)]
+        + jpeg_tags(tiff, large), thumbnail))  # fmt: skip
 
 
 def old_arw(small, large, orientation):

@@ -27,15 +27,23 @@ package enum SearchQuery {
         case missingOperand
         /// A quotation mark at the beginning of an operand has no partner.
         case missingQuote
+        /// The number before the colon of an operand is not in `weights`.
+        case invalidWeight(String, operand: String)
     }
+
+    /// The weights that an operand may have.
+    ///
+    /// The squares of the components of a weighted unit vector are then normal numbers of `Float`.
+    package static let weights: ClosedRange<Float> = 1e-15...1e15
 
     /// Returns the terms of a query.
     ///
     /// - Parameter words: Operands and signs in turn; a sign may also precede the first operand.
-    ///   An operand may begin with its weight and a colon, such as `2:a dog`.
+    ///   An operand may begin with its weight and a colon, such as `2:a dog`. A prefix that is not
+    ///   a number belongs to the text, and so does the hour of a time such as `0:30`.
     /// - Returns: At least one term.
-    /// - Throws: `SyntaxError` if operands and signs do not take turns, an operand is empty, or the
-    ///   last one is missing.
+    /// - Throws: `SyntaxError` if operands and signs do not take turns, an operand is empty, the
+    ///   last one is missing, or a weight is not in `weights`.
     package static func terms(of words: [String]) throws(SyntaxError) -> [Term] {
         var terms: [Term] = []
         var sign: Float? = 1
@@ -46,17 +54,40 @@ package enum SearchQuery {
                 continue
             }
             guard let current = sign else { throw .missingSign(before: word) }
-            var term = Term(weight: current, operand: word)
-            let parts = word.split(separator: ":", maxSplits: 1)
-            if parts.count == 2, let factor = Float(parts[0]), factor.isFinite, factor > 0 {
-                term = Term(weight: current * factor, operand: String(parts[1]))
-            }
+            let (factor, operand) = try weighted(word)
+            let term = Term(weight: current * factor, operand: operand)
             guard !term.operand.allSatisfy(\.isWhitespace) else { throw .emptyOperand }
             terms.append(term)
             sign = nil
         }
         guard sign == nil, !terms.isEmpty else { throw .missingOperand }
         return terms
+    }
+
+    /// Returns the weight of an operand, 1 by default, and the operand without it.
+    ///
+    /// - Throws: `SyntaxError.invalidWeight`.
+    private static func weighted(
+        _ word: String
+    ) throws(SyntaxError) -> (weight: Float, operand: String) {
+        let parts = word.split(separator: ":", maxSplits: 1)
+        guard parts.count == 2, let factor = Float(parts[0]), !isText(parts[0], parts[1]) else {
+            return (1, word)
+        }
+        guard weights.contains(factor) else {
+            throw .invalidWeight(String(parts[0]), operand: word)
+        }
+        return (factor, String(parts[1]))
+    }
+
+    /// Returns true if a prefix that parses as a number is a part of the text: the hour of a time
+    /// after midnight, such as `00:30`, or a word before a colon and a space, such as `Nan: a cat`.
+    private static func isText(_ prefix: Substring, _ rest: Substring) -> Bool {
+        if prefix == "0" || prefix == "00" {
+            let minutes = rest.prefix { $0.isASCII && $0.isNumber }
+            return minutes.count == 2
+        }
+        return !prefix.contains { $0.isNumber } && rest.first?.isWhitespace == true
     }
 
     /// Splits a query on one line, such as `2:a dog + a beach - fruit`, into the words for

@@ -64,6 +64,18 @@ struct Clip: ParsableCommand {
         if case CLIPError.unavailableRules = error { true } else { false }
     }
 
+    /// Prints a help text and ends the process: with status 1 if it cannot be written.
+    private static func printHelp(_ text: String) -> Never {
+        printBytes(Array((text + "\n").utf8))
+        do {
+            try finishOutput()
+        } catch {
+            report(error)
+            exit(withError: ExitCode(1))
+        }
+        exit(withError: ExitCode.success)
+    }
+
     static func main() {
         takeStandardDescriptors()
         // Decoded images are large and short-lived: fresh pages for each cost as much as resizing.
@@ -98,12 +110,12 @@ struct Clip: ParsableCommand {
             exit(withError: ExitCode(error.status))
         } catch {
             // The parser throws for --help too, with status 0.
-            guard exitCode(for: error) != .success, !(error is ExitCode) else {
-                exit(withError: error)
-            }
+            guard !(error is ExitCode) else { exit(withError: error) }
+            guard exitCode(for: error) != .success else { printHelp(fullMessage(for: error)) }
             let lines = message(for: error).split(separator: "\n")
             let reason =
                 UsageErrors.fileTakenForOption(in: arguments)
+                ?? UsageErrors.termTakenForOption(in: arguments)
                 ?? String(lines.first ?? "wrong usage")
             report(UsageErrors.line(reason, arguments))
             exit(withError: ExitCode(2))

@@ -34,8 +34,9 @@ extension Tokenizer.Rules: ExpressibleByArgument {}
 struct ImageOptions: ParsableArguments {
     @Flag(
         help: """
-            Decode images like OpenAI's Python code: ignore the EXIF orientation and colour \
-            profiles, and clip values of 16-bit grey at 255.
+            Decode images like OpenAI's Python code: ignore the EXIF orientation (TIFF, HEIC, AVIF \
+            and JPEG XL are turned all the same) and colour profiles, and clip values of 16-bit \
+            grey at 255.
             """)
     var reference = false
 

@@ -28,13 +28,16 @@ struct InteractiveSearch {
     private static let longestLine = 1 << 20
 
     static let help = """
-        QUERY        search for a text or an image file; + and - stand between several of them
-        "A + B"      search for a text with a sign or a quotation mark in it
-        :like N      search for images like match N of the last result
-        :preview     draw thumbnails, or stop to draw them
-        :top N       print at most N matches
-        :help        print this list
-        :quit        end the session (so does Ctrl-D)
+        QUERY          search for a text or an image file; + and - stand between several of them
+        "A + B"        search for a text with a sign or a quotation mark in it
+        :like N        search for images like match N of the last result
+        :preview       draw thumbnails, or stop to draw them
+        :top N         print at most N matches
+        :under FOLDER  search only images in FOLDER; without FOLDER, in all folders
+        :since DATE    search only files modified at or after DATE; without DATE, of any time
+        :before DATE   search only files modified before DATE; without DATE, of any time
+        :help          print this list
+        :quit          end the session (so does Ctrl-D)
         """
 
     /// Opens the index and loads the model.
@@ -42,7 +45,7 @@ struct InteractiveSearch {
         self.options = options
         isPreviewing = options.previews.isGiven
         preview = options.previews.drawing(isQuiet: options.common.quiet)
-        states = FolderIndex.fileStates(in: FilePath(argument: options.index))
+        states = FolderIndex.fileStates(in: try options.place().root)
         target = try options.openTarget()
     }
 
@@ -95,16 +98,17 @@ struct InteractiveSearch {
         let words = text.split(whereSeparator: \.isWhitespace)
         guard let first = words.first else { return true }
         if first.hasPrefix(":") {
-            return try command(String(first), words.dropFirst().map(String.init))
+            let rest = text.drop(while: \.isWhitespace).dropFirst(first.count)
+            return try command(String(first), Self.trimmed(rest))
         }
         try search(Search.terms(of: SearchQuery.quotedWords(ofLine: text)), named: text)
         return true
     }
 
     /// Runs a line that begins with a colon; returns false if it ends the session.
-    private mutating func command(_ name: String, _ arguments: [String]) throws -> Bool {
+    private mutating func command(_ name: String, _ argument: String) throws -> Bool {
         func number() throws -> Int {
-            guard arguments.count == 1, let number = Int(arguments[0]), number > 0 else {
+            guard let number = Int(argument), number > 0 else {
                 throw Failure("\(name) needs a number of at least 1, such as \(name) 5")
             }
             return number
@@ -120,6 +124,7 @@ struct InteractiveSearch {
                 preview = options.previews.drawing(isQuiet: false)
             }
         case ":top": options.top = try number()
+        case ":under", ":since", ":before": try filter(name, argument)
         case ":like":
             let number = try number()
             guard number <= last.count else {
@@ -132,6 +137,42 @@ struct InteractiveSearch {
         default: throw Failure("unknown command \(name); :help lists the commands")
         }
         return true
+    }
+
+    /// Changes a filter of the session, or removes it if the argument is empty.
+    private mutating func filter(_ name: String, _ argument: String) throws {
+        guard FilePath(options.index).pathExtension != "npy" else {
+            throw Failure("\(name) needs an indexed folder, not an .npy file")
+        }
+        let value = argument.isEmpty ? nil : argument
+        var changed = options
+        switch name {
+        case ":under": changed.filters.under = value
+        case ":since": changed.filters.since = try value.map { try date($0, of: name) }
+        default: changed.filters.before = try value.map { try date($0, of: name) }
+        }
+        try changed.filters.validate()
+        let now = FolderIndex.fileStates(in: target.place.root)
+        target = try changed.openTarget(reusing: target)
+        (options, states) = (changed, now)
+    }
+
+    private func date(_ text: String, of name: String) throws -> LocalDate {
+        do {
+            return try LocalDate(option: text)
+        } catch let error as ValidationError {
+            throw Failure("\(name) \(text): \(error.message)")
+        }
+    }
+
+    /// Returns a text without the white space around it and, if it has both, its quotation marks.
+    private static func trimmed(_ text: Substring) -> String {
+        let start = text.drop(while: \.isWhitespace)
+        let end = start.lastIndex { !$0.isWhitespace }
+        guard let first = start.first, let end else { return "" }
+        let whole = start[...end]
+        let isQuoted = whole.count > 1 && (first == "\"" || first == "'") && whole.last == first
+        return String(isQuoted ? whole.dropFirst().dropLast() : whole)
     }
 
     private mutating func search(_ terms: [SearchQuery.Term], named name: String) throws {
@@ -163,7 +204,7 @@ struct InteractiveSearch {
     /// Opens the index again if an update has changed it; the model is loaded again only if the
     /// index has another one.
     private mutating func reopenIfChanged() throws {
-        let now = FolderIndex.fileStates(in: FilePath(argument: options.index))
+        let now = FolderIndex.fileStates(in: target.place.root)
         guard let now, now != states else { return }
         target = try options.openTarget(reusing: target)
         states = now

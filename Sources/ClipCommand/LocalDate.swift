@@ -15,13 +15,24 @@ struct LocalDate: Sendable {
     /// The time in nanoseconds since 1970 in UTC.
     let nanoseconds: Int
 
+    /// The years that a date may have: nanoseconds in 64 bits reach from 1677 to 2262.
+    static let years = 1680...2260
+
     /// Reads a date such as 2024, 2024-05, 2024-05-17 or 2024-05-17T12:30.
     ///
-    /// - Throws: `ValidationError` if the text is not a date of the years 1 to 9999.
+    /// - Throws: `ValidationError` if the text is not a date, or its year is not in `years`.
     init(option text: String) throws {
-        guard let fields = Self.fields(of: text), let time = Self.seconds(of: fields) else {
+        guard let fields = Self.fields(of: text) else {
             throw ValidationError(
                 "expected a date such as 2024, 2024-05, 2024-05-17 or 2024-05-17T12:30")
+        }
+        let years = Self.years
+        guard years.contains(fields[0]), let time = Self.seconds(of: fields) else {
+            throw ValidationError(
+                """
+                expected a year from \(years.lowerBound) to \(years.upperBound), found \
+                \(fields[0])
+                """)
         }
         self.text = text
         nanoseconds = time * 1_000_000_000
@@ -58,7 +69,7 @@ struct LocalDate: Sendable {
         return [31, isLeap ? 29 : 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31][month - 1]
     }
 
-    /// Returns the seconds since 1970 in UTC; nil if they do not fit into nanoseconds.
+    /// Returns the seconds since 1970 in UTC; nil if nanoseconds could overflow.
     ///
     /// An hour that daylight saving time leaves out becomes the hour after it.
     private static func seconds(of fields: [Int]) -> Int? {
@@ -70,7 +81,6 @@ struct LocalDate: Sendable {
         time.tm_min = Int32(fields[4])
         time.tm_isdst = -1
         let seconds = Int(mktime(&time))
-        // Nanoseconds in 64 bits reach from 1677 to 2262.
-        return -9_000_000_000...9_000_000_000 ~= seconds ? seconds : nil
+        return -9_200_000_000...9_200_000_000 ~= seconds ? seconds : nil
     }
 }

@@ -8,9 +8,11 @@ struct Search: ParsableCommand {
         abstract: "Search an index for images that match a text or an image.",
         discussion: """
             A query is a text, an image file, or several of them joined by + and -; a term may \
-            start with its weight and a colon. Prints the cosine and the path of each match, best \
-            first; without a match, the exit status is 1. The query is encoded with the model of \
-            the index. A good match with a text has a cosine of only 0.2 to 0.35.
+            start with its weight, a number above 0, and a colon. Prints the cosine and the path \
+            of each match, best first; without a match, the exit status is 1. The query is encoded \
+            with the model of the index. A good match with a text has a cosine of only 0.2 to \
+            0.35. A folder without an index is searched in that of a parent folder, if it has \
+            files of the folder.
 
             Examples:
               clip search "a dog on a beach"
@@ -182,7 +184,7 @@ struct Search: ParsableCommand {
         guard !common.quiet else { return }
         guard let best = try target.search(vector, top: 1, threshold: -1).first else {
             return note(
-                target.filter.isEmpty
+                !filters.isGiven
                     ? "clip: search: \(index) has no images"
                     : "clip: search: no image of \(index) matches \(filters.description)")
         }

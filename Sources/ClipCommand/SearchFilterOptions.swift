@@ -15,7 +15,8 @@ struct SearchFilterOptions: ParsableArguments {
         help: ArgumentHelp(
             """
             Search only files modified at or after DATE, in local time: 2024, 2024-05, 2024-05-17 \
-            or 2024-05-17T12:30; the index does not record when a photo was taken.
+            or 2024-05-17T12:30, of the years 1680 to 2260; the index does not record when a \
+            photo was taken.
             """, valueName: "date"),
         transform: LocalDate.init(option:))
     var since: LocalDate?
@@ -46,20 +47,29 @@ struct SearchFilterOptions: ParsableArguments {
 
     /// Returns the filter for an index.
     ///
+    /// - Parameters:
+    ///   - index: The index.
+    ///   - subfolder: The only folder to search, relative to the indexed folder; nil for all.
+    /// - Returns: The filter.
     /// - Throws: `Failure` with status 2 if the folder of `--under` is not in the index.
-    func filter(of index: FolderIndex) throws -> IndexFilter {
+    func filter(of index: FolderIndex, below subfolder: FilePath? = nil) throws -> IndexFilter {
         IndexFilter(
-            folder: try under.flatMap { try Self.folder($0, of: index) },
+            folder: try under.map { try Self.folder($0, of: index, below: subfolder) } ?? subfolder,
             since: since?.nanoseconds, before: before?.nanoseconds)
     }
 
     /// Returns the path of a folder relative to the indexed folder; nil for that folder itself.
-    private static func folder(_ name: String, of index: FolderIndex) throws -> FilePath? {
+    private static func folder(
+        _ name: String, of index: FolderIndex, below subfolder: FilePath?
+    ) throws -> FilePath? {
+        let start = parts(of: subfolder?.bytes ?? [])
         let given = FilePath(argument: name)
         let isAbsolute = given.bytes.first == UInt8(ascii: "/")
         let root = (try? realPath(index.folder.bytes)) ?? index.folder.bytes
         var candidates: [[ArraySlice<UInt8>]] = []
-        if !isAbsolute { candidates.append(parts(of: given.bytes)) }
+        if !isAbsolute {
+            candidates.append(parts(of: (subfolder?.bytes ?? []) + "/".utf8 + given.bytes))
+        }
         // An absolute path, or one from the current folder, by its name or by what its links mean.
         let current = isAbsolute ? [] : (currentFolder() ?? []) + "/".utf8
         let absolute = current + given.bytes
@@ -70,13 +80,16 @@ struct SearchFilterOptions: ParsableArguments {
                 candidates.append(Array(whole.dropFirst(start.count)))
             }
         }
-        for parts in candidates where !parts.contains(Array("..".utf8)[...]) {
+        for parts in candidates
+        where !parts.contains(Array("..".utf8)[...]) && parts.starts(with: start) {
             guard !parts.isEmpty else { return nil }
             let path = FilePath(parts.joined(separator: "/".utf8))
             if try index.hasFiles(below: path) { return path }
         }
+        let place = subfolder.map { ", below \($0)," } ?? ""
         throw Failure(
-            "--under \(name): the index of \(index.folder) has no images in this folder", status: 2)
+            "--under \(name): the index of \(index.folder)\(place) has no images in this folder",
+            status: 2)
     }
 
     /// Returns the components of a path, in which `..` is kept unless a name precedes it.

@@ -16,6 +16,8 @@ struct SearchTarget {
     let modelName: String
     /// The filter of the images; empty for a file of vectors.
     let filter: IndexFilter
+    /// The folder of the index, or the file of vectors.
+    let place: SearchPlace
 
     /// The precision of the vectors, if an index records it, or of the model.
     var precision: Precision {
@@ -32,21 +34,23 @@ struct SearchTarget {
         }
     }
 
-    init(_ index: FolderIndex, _ model: CLIPModel, filter: IndexFilter) {
+    init(_ index: FolderIndex, _ model: CLIPModel, filter: IndexFilter, at place: SearchPlace) {
         (source, self.model, modelName) = (.index(index), model, index.modelName)
-        self.filter = filter
+        (self.filter, self.place) = (filter, place)
     }
 
-    init(_ stored: NamedEmbeddings, _ model: CLIPModel, name: String) {
+    init(_ stored: NamedEmbeddings, _ model: CLIPModel, name: String, at file: FilePath) {
         (source, self.model, modelName) = (.file(stored), model, name)
-        filter = IndexFilter()
+        (filter, place) = (IndexFilter(), SearchPlace(file))
     }
 
     /// Returns the images most similar to a vector, best first.
     func search(_ vector: [Float], top: Int, threshold: Float) throws -> [FolderIndex.Match] {
         switch source {
         case .index(let index):
-            try index.search(vector, top: top, threshold: threshold, where: filter)
+            try index.search(vector, top: top, threshold: threshold, where: filter).map {
+                FolderIndex.Match(file: place.shown($0.file), cosine: $0.cosine)
+            }
         case .file(let stored):
             try stored.search(vector, top: top, threshold: threshold, threads: model.threads)
         }
@@ -90,7 +94,7 @@ extension Search {
 
     /// Returns the terms of the words of a query.
     ///
-    /// - Throws: `ValidationError` if operands and signs do not take turns.
+    /// - Throws: `ValidationError` if operands and signs do not take turns, or a weight is invalid.
     static func terms(
         of words: @autoclosure () throws(SearchQuery.SyntaxError) -> [String]
     ) throws -> [SearchQuery.Term] {
@@ -108,12 +112,30 @@ extension Search {
             throw ValidationError("a quotation mark of the query has no partner")
         } catch .missingOperand {
             throw ValidationError("the query ends with + or -; a text or file is missing after it")
+        } catch .invalidWeight(let weight, let operand) {
+            let bounds = SearchQuery.weights
+            throw ValidationError(
+                """
+                "\(operand)" begins with the weight \(weight): expected a number from \
+                \(bounds.lowerBound) to \(bounds.upperBound); \(Self.hint(weight, operand))
+                """)
         }
+    }
+
+    /// Returns the way to write an operand whose weight is invalid.
+    private static func hint(_ weight: String, _ operand: String) -> String {
+        if weight.hasPrefix("-"), let size = Float(weight.dropFirst()),
+            SearchQuery.weights.contains(size)
+        {
+            return "to subtract, write - \"\(operand.dropFirst())\""
+        }
+        return "for this text, write \"1:\(operand)\""
     }
 
     /// Opens the index or the file of vectors, and loads its model.
     ///
-    /// A missing index is created first if the user agrees.
+    /// For a folder without an index, that of a parent folder is used, if it has files of the
+    /// folder. Without such a parent, the index is created first if the user agrees.
     ///
     /// - Parameter old: The target whose model is used again if the index has the same one.
     /// - Returns: The target of the search.
@@ -127,15 +149,26 @@ extension Search {
                 try stored.model.map { try model.load($0, of: .npy(path), common).model }
                 ?? model.load(forVectorsOf: stored.dimension, common)
             let name = try stored.model?.name ?? model.name()
-            return SearchTarget(stored, following(loaded), name: name)
+            return SearchTarget(stored, following(loaded), name: name, at: path)
         }
-        let found = try openIndex(path)
-        let filter = try filters.filter(of: found)
+        let place = try place()
+        if place.subfolder != nil && place.root != old?.place.root && !common.quiet {
+            note("clip: search: \(path) has no index; searching it in the index of \(place.root)")
+        }
+        let found = try openIndex(place.root)
+        let filter = try filters.filter(of: found, below: place.subfolder)
         if let old, old.model.fingerprint == found.fingerprint, old.precision == found.precision {
-            return SearchTarget(found, old.model, filter: filter)
+            return SearchTarget(found, old.model, filter: filter, at: place)
         }
-        let loaded = try model.load(found.model, of: .index(of: path), common).model
-        return SearchTarget(found, following(loaded), filter: filter)
+        let loaded = try model.load(found.model, of: .index(of: place.root), common).model
+        return SearchTarget(found, following(loaded), filter: filter, at: place)
+    }
+
+    /// Returns the index that `--index` leads to, or the file of vectors.
+    func place() throws -> SearchPlace {
+        let path = FilePath(argument: index)
+        guard path.pathExtension != "npy" else { return SearchPlace(path) }
+        return try SearchPlace.ofParent(of: path) ?? SearchPlace(path)
     }
 
     /// Returns a model with the tokenizer and the preprocessing of the options.

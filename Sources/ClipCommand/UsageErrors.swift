@@ -44,6 +44,26 @@ enum UsageErrors {
         }
     }
 
+    /// Returns a message if an argument of `clip search` is a term with its minus sign in one word,
+    /// such as "-2:a dog" or "- fruit"; nil otherwise.
+    static func termTakenForOption(in arguments: [String]) -> String? {
+        guard arguments.first == "search" else { return nil }
+        let word = arguments.dropFirst().prefix { $0 != "--" }.first { argument in
+            guard argument.hasPrefix("-"), !argument.hasPrefix("--") else { return false }
+            let rest = argument.dropFirst()
+            return rest.first?.isWhitespace == true
+                || rest.prefix { $0 != ":" }.count < rest.count
+                    && Float(rest.prefix { $0 != ":" }) != nil
+        }
+        return word.map { word in
+            let term = word.dropFirst().drop(while: \.isWhitespace)
+            return """
+                "\(word)" is taken for an option: expected a minus sign as a word of its own \
+                before the text that it subtracts, as in clip search - "\(term)"
+                """
+        }
+    }
+
     /// Returns a message that points to the help of the subcommand in the arguments.
     static func line(_ message: String, _ arguments: [String]) -> String {
         var names: [String] = []

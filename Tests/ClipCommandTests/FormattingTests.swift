@@ -95,9 +95,12 @@ import Testing
             (["a dog", "+", "pool.jpg"], [(1, "a dog"), (1, "pool.jpg")]),
             (["a", "-", "b", "+", "c"], [(1, "a"), (-1, "b"), (1, "c")]),
             (["2:a dog", "-", "0.5:b"], [(2, "a dog"), (-0.5, "b")]),
-            // A prefix that is not a positive number belongs to the text.
-            (["note: a"], [(1, "note: a")]), (["0:a"], [(1, "0:a")]), (["-1:a"], [(1, "-1:a")]),
-            (["1e2:a:b"], [(100, "a:b")]), (["inf:a"], [(1, "inf:a")]),
+            // A prefix that is not a number belongs to the text, and so does the hour of a time
+            // after midnight.
+            (["note: a"], [(1, "note: a")]), (["0:30 a"], [(1, "0:30 a")]),
+            (["00:15"], [(1, "00:15")]), (["Nan: a"], [(1, "Nan: a")]), (["0:"], [(1, "0:")]),
+            (["1:0:a"], [(1, "0:a")]), (["12:30 a"], [(12, "30 a")]),
+            (["1e2:a:b"], [(100, "a:b")]), (["1e15:a"], [(1e15, "a")]),
         ] as [([String], [(Float, String)])])
     func queriesAreSums(_ words: [String], expected: [(Float, String)]) throws {
         let terms = try search(words).terms()
@@ -110,6 +113,17 @@ import Testing
     ]) func brokenQueriesAreRefused(_ words: [String]) throws {
         let search = try search(words)
         #expect(throws: (any Error).self, "\(words)") { try search.terms() }
+    }
+
+    @Test(arguments: [
+        "0:a", "0.0:a", "0:300", "inf:a", "-inf:a", "nan:a", "1e400:a", "1e16:a", "1e-16:a",
+        "1e-400:a", "-2:a",
+    ]) func invalidWeightsAreRefused(_ word: String) throws {
+        let search = try search([word])
+        let error = try #require(throws: (any Error).self, "\(word)") { try search.terms() }
+        #expect("\(error)".contains("expected a number from 1e-15 to 1e+15"))
+        let hint = word == "-2:a" ? "write - \"2:a\"" : "write \"1:\(word)\""
+        #expect("\(error)".hasSuffix(hint))
     }
 
     private func search(_ words: [String]) throws -> Search {

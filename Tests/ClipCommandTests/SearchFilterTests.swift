@@ -93,6 +93,81 @@ import Testing
         #expect(none.errors.contains("no image of photos matches --since 2030"), "\(none.errors)")
     }
 
+    @Test(arguments: ["0001", "1679", "2261", "9999"])
+    func yearsOutOfRangeAreNamed(_ year: String) throws {
+        expectFailure(
+            try clip("search", "x", "--index", "photos", "--before", year), status: 2,
+            says: "expected a year from 1680 to 2260, found \(Int(year) ?? 0)")
+    }
+
+    @Test(arguments: ["1680", "2260-12-31T23:59"])
+    func yearsInRangeAreAccepted(_ date: String) throws {
+        #expect(try LocalDate(option: date).text == date)
+    }
+
+    @Test func sessionsChangeFilters() throws {
+        let lines = [
+            ":under odd", ":since 2024-03", "a dog", ":before 2024-01", ":since 1600", ":under no",
+            ":since May", "a dog", ":under", ":since", ":before 2024-06", "a dog", ":before",
+            "a dog", ":help",
+        ]
+        let result = try ClipBinary(folder: folder).run(
+            ["search", "--interactive", "--index", "photos", "--top", "12"],
+            input: lines.joined(separator: "\n")
+        ).successful()
+        let answers = result.text.components(separatedBy: "\n\n")
+        let odd = try found("--under", "odd", "--since", "2024-03", "--top", "12")
+        let early = try found("--before", "2024-06", "--top", "12")
+        let expected = [odd, odd, early, try found("--top", "12")]
+        #expect(answers.dropLast() == expected.map { $0.joined(separator: "\n") }[...])
+        for name in [":under", ":since", ":before"] {
+            #expect(answers.last?.contains("\(name) ") == true, "\(answers)")
+        }
+        let errors = result.errors.split(separator: "\n")
+        let says = [
+            "must be earlier", ":since 1600: expected a year", "--under no", "such as 2024",
+        ]
+        #expect(errors.count == says.count, "\(result.errors)")
+        for (error, says) in zip(errors, says) { #expect(error.contains(says), "\(error)") }
+    }
+
+    @Test func theIndexOfAParentIsUsedForASubfolder() throws {
+        let all = try found("--top", "12").filter { $0.contains("/odd/") }
+        let names = all.map { $0.replacingOccurrences(of: "photos/odd/", with: "./") }
+        let binary = ClipBinary(folder: folder)
+        let result = try binary.run(["search", "a dog"], in: "photos/odd").successful()
+        #expect(result.text == names.map { $0 + "\n" }.joined())
+        let errors = result.errors.split(separator: "\n")
+        #expect(errors.count == 1, "\(result.errors)")
+        #expect(result.errors.contains(". has no index; searching it in the index of /"))
+        #expect(result.errors.hasSuffix("/photos\n"), "\(result.errors)")
+
+        let given = try clip("search", "a dog", "--index", "photos/odd", "-q").successful()
+        #expect(given.text == all.map { $0 + "\n" }.joined())
+        #expect(given.errors.isEmpty, "\(given.errors)")
+        let session = try binary.run(
+            ["search", "-i", "--under", "."], input: "a dog\n", in: "photos/odd")
+        #expect(session.text == result.text + "\n")
+        expectFailure(
+            try clip("search", "x", "--index", "photos/odd", "-q", "--under", "../even"),
+            status: 2, says: "below odd, has no images in this folder")
+    }
+
+    @Test func anOwnIndexAndFoldersOutsideAParentsIndexAreLeftAlone() throws {
+        try FileManager.default.createDirectory(
+            atPath: folder.path + "/photos/new", withIntermediateDirectories: true)
+        expectFailure(
+            try clip("search", "x", "--index", "photos/new"), status: 1, says: "has no index")
+        let model = CommandTests.model
+        _ = try clip("index", "photos/even", "-m", model, "-q").successful()
+        let file = folder.path + "/photos/even/0.jpg"
+        try FileManager.default.removeItem(atPath: file)
+        _ = try clip("index", "photos/even", "-m", model, "-q").successful()
+        let result = try clip("search", "x", "--index", "photos/even", "--paths").successful()
+        #expect(result.text.split(separator: "\n").count == 5, "\(result.text)")
+        #expect(result.errors.isEmpty, "\(result.errors)")
+    }
+
     @Test func datesBeginInLocalTime() throws {
         #expect(LocalDate.fields(of: "2024-02-29T23:59") == [2024, 2, 29, 23, 59])
         #expect(LocalDate.fields(of: "2023-02-29") == nil)

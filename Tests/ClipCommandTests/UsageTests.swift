@@ -30,6 +30,38 @@ import Testing
         expectFailure(try clip(arguments), status: 2, says: says)
     }
 
+    @Test(arguments: ["-2:a dog", "- a dog", "-0.5:a"])
+    func aMinusSignInOneWordWithItsTermIsExplained(_ term: String) throws {
+        for query in [[term], ["a", "+", term]] {
+            expectFailure(
+                try clip(["search"] + query), status: 2,
+                says: "\"\(term)\" is taken for an option: expected a minus sign")
+        }
+    }
+
+    @Test func helpThatCannotBeWrittenIsAnError() throws {
+        let shell = ClipBinary(folder: folder, executable: URL(fileURLWithPath: "/bin/sh"))
+        for arguments in [["--help"], ["search", "--help"], ["help", "index"], []] {
+            let line = ["-c", "exec \"$0\" \"$@\" >&-", ClipBinary.built.path]
+            expectFailure(
+                try shell.run(line + arguments), status: 1,
+                says: "cannot write to standard output")
+        }
+    }
+
+    @Test(arguments: ["encode", "zeroshot", "index"])
+    func aFolderWithoutImagesIsNoted(_ command: String) throws {
+        let files = FileManager.default
+        let path = folder.path + "/empty"
+        try files.createDirectory(atPath: path, withIntermediateDirectories: true)
+        let result = try clip(
+            [command, "empty", "-m", "tiny"] + (command == "zeroshot" ? ["a", "b"] : []))
+        #expect(result.status == 0)
+        #expect(result.output.isEmpty, "\(result.text)")
+        let says = command == "index" ? "0 encoded" : "no inputs found"
+        #expect(result.errors.contains("clip: \(command): \(says)"), "\(result.errors)")
+    }
+
     @Test func helpOfACommandIsPrinted() throws {
         let help = try clip("help", "zeroshot")
         #expect(help.status == 0)

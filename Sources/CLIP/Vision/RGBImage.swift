@@ -96,6 +96,8 @@ public struct RGBImage: Sendable, Equatable {
     /// ```
     public struct DecodingOptions: Sendable, Hashable {
         /// True to turn images upright according to their EXIF orientation.
+        ///
+        /// TIFF, HEIC, AVIF and JPEG XL are turned as the file says in any case.
         public var appliesOrientation = true
         /// True to scale 16-bit grey to 8 bits; false to clip values above 255, as Pillow does.
         public var scales16Bits = true

@@ -26,6 +26,10 @@ public struct FolderIndex: Sendable {
         /// The cosine with the query, -1...1.
         public let cosine: Float
 
+        package init(file: FilePath, cosine: Float) {
+            (self.file, self.cosine) = (file, cosine)
+        }
+
         private enum CodingKeys: String, CodingKey { case file = "path", cosine }
     }
 

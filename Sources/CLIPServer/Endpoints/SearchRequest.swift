@@ -115,6 +115,8 @@ struct SearchRequest: Sendable {
                 case .emptyOperand: "a text is empty"
                 case .missingQuote: "a quotation mark has no partner"
                 case .missingOperand: "a text is missing after its last sign (+ or -)"
+                case .invalidWeight(let weight, _):
+                    "expected a weight above 0 and at most \(largestWeight), found \(weight)"
                 }
             throw .invalid("the query cannot be parsed: \(reason)", parameter: "q")
         }
