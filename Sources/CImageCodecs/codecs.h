@@ -63,7 +63,6 @@ void clip_hevc_sizes(const uint8_t *bytes, size_t count, clip_stated_size *boxes
 // What the boxes of an HEIF file say about its primary image, and their offsets in the file.
 enum { CLIP_HEIF_MIRROR = 4 };
 typedef struct {
-    bool is_coded;  // has a stream of its own; a grid has not
     bool has_aperture;
     // The pixels of a chroma sample of AV1: 1 or 2; 0 if unknown, -1 if images differ.
     int chroma_columns, chroma_rows;

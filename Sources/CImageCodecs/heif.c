@@ -107,9 +107,8 @@ static clip_image_status check_streams(const uint8_t *bytes, size_t count, clip_
     return CLIP_IMAGE_DAMAGED;
 }
 
-// Decodes to the colours that libheif makes. If `own` needs the stream, it gets its colours.
-static clip_image_status decode_colours(const heif_handle *handle, clip_heif_conversion *own,
-                                        clip_image *out) {
+// Decodes to the colours that libheif makes.
+static clip_image_status decode_colours(const heif_handle *handle, clip_image *out) {
     heif_options *choices = clip_libheif.decoding_options_alloc();
     if (!choices) return CLIP_IMAGE_OUT_OF_MEMORY;
     choices->reduces_to_8_bits = 1;
@@ -119,11 +118,6 @@ static clip_image_status decode_colours(const heif_handle *handle, clip_heif_con
     clip_libheif.decoding_options_free(choices);
     clip_image_status status =
         outcome.code == 0 && decoded ? copy_pixels(decoded, out) : failure(outcome, out);
-    if (decoded && own->needs_stream) {
-        heif_colours *colours = NULL;
-        heif_status found = clip_libheif.image_get_nclx_color_profile(decoded, &colours);
-        own->needs_stream = clip_heif_set_colours(found, colours, own);
-    }
     if (decoded) clip_libheif.image_release(decoded);
     return status;
 }
@@ -177,13 +171,8 @@ static clip_image_status decode_handle(const heif_handle *handle, const uint8_t 
     if (status != CLIP_IMAGE_OK) return status;
     if (options->reads_profile) copy_profile(handle, count, out);
 
-    bool is_decoded = own.applies && !own.needs_stream &&
-                      clip_heif_decode_planes(bytes, count, &own, out);
-    if (!is_decoded) {
-        status = decode_colours(handle, &own, out);
-        if (status == CLIP_IMAGE_OK && own.needs_stream) {
-            clip_heif_decode_planes(bytes, count, &own, out);
-        }
+    if (!own.applies || !clip_heif_decode_planes(bytes, count, &own, out)) {
+        status = decode_colours(handle, out);
     }
     if (status == CLIP_IMAGE_OK && has_alpha &&
         clip_libheif.image_handle_is_premultiplied_alpha(handle)) {

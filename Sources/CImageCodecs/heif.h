@@ -62,7 +62,6 @@ typedef struct {
     size_t (*image_handle_get_raw_color_profile_size)(const heif_handle *);
     heif_status (*image_handle_get_raw_color_profile)(const heif_handle *, void *);
     heif_status (*image_handle_get_nclx_color_profile)(const heif_handle *, heif_colours **);
-    heif_status (*image_get_nclx_color_profile)(const heif_pixels *, heif_colours **);
     void (*nclx_color_profile_free)(heif_colours *);
     heif_options *(*decoding_options_alloc)(void);
     void (*decoding_options_free)(heif_options *);
@@ -82,9 +81,9 @@ extern heif_library clip_libheif;
 bool clip_heif_is_available(void);
 
 // How an AVIF with reduced chroma becomes RGB if not by libheif, which repeats chroma samples.
-// libavif, which Pillow uses, interpolates them.
+// libavif, which Pillow uses, interpolates them. It applies to files that state nclx colours.
 typedef struct {
-    bool applies, needs_stream;  // the latter if only the stream states the matrix
+    bool applies;
     int matrix;
     bool is_full_range;
     clip_heif_boxes boxes;
@@ -92,9 +91,6 @@ typedef struct {
 
 clip_heif_conversion clip_heif_choose(const heif_handle *handle, const uint8_t *bytes,
                                       size_t count);
-// Takes over the colours if they were found, and frees them. Returns false if they are missing or
-// their matrix is not supported.
-bool clip_heif_set_colours(heif_status status, heif_colours *colours, clip_heif_conversion *out);
 // Decodes the planes and converts them. Returns false if that fails: libheif then converts.
 bool clip_heif_decode_planes(const uint8_t *bytes, size_t count, const clip_heif_conversion *own,
                              clip_image *out);

@@ -54,13 +54,12 @@ static bool find_box(const uint8_t *bytes, size_t start, size_t end, const char 
 
 // MARK: properties
 
-enum { OTHER, PROFILE, CODED, TURN, MIRROR, APERTURE };
+enum { OTHER, PROFILE, TURN, MIRROR, APERTURE };
 
 // Returns the kind of a property, and in the bits above the lowest four its value.
 static uint8_t property_kind(const uint8_t *bytes, const box *property) {
     const uint8_t *content = bytes + property->content;
     size_t count = property->end - property->content;
-    if (is_type(bytes, property, "hvcC") || is_type(bytes, property, "av1C")) return CODED;
     if (is_type(bytes, property, "clap")) return APERTURE;
     if (count >= 11 && is_type(bytes, property, "colr") && memcmp(content, "nclx", 4) == 0) {
         return PROFILE;
@@ -120,20 +119,17 @@ static bool read_items(const uint8_t *bytes, uint32_t primary, const uint8_t *ki
     for (uint32_t i = 0; i < out->item_count; i++) {
         association item;
         if (!read_association(bytes, out, &at, &item)) return false;
-        bool is_coded = false;
         for (unsigned k = 0; k < item.count; k++) {
             unsigned index = property_index(out, &item, k);
             if (index == 0) continue;
             if (index > out->property_count) return false;
             uint8_t kind = kinds[index - 1] & 15, value = kinds[index - 1] >> 4;
-            is_coded |= kind == CODED;
             if (item.item != primary) continue;
             out->has_aperture |= kind == APERTURE;
             if (kind != TURN && kind != MIRROR) continue;
             if (out->turn_count == sizeof out->turns) return false;
             out->turns[out->turn_count++] = kind == TURN ? value : CLIP_HEIF_MIRROR + value;
         }
-        if (item.item == primary) out->is_coded = is_coded;
     }
     return true;
 }

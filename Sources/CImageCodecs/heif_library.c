@@ -37,7 +37,6 @@ static void load(void) {
     FIND(image_handle_get_raw_color_profile_size);
     FIND(image_handle_get_raw_color_profile);
     FIND(image_handle_get_nclx_color_profile);
-    FIND(image_get_nclx_color_profile);
     FIND(nclx_color_profile_free);
     FIND(decoding_options_alloc);
     FIND(decoding_options_free);

@@ -2,14 +2,6 @@
 
 #include <stdlib.h>
 
-bool clip_heif_set_colours(heif_status status, heif_colours *colours, clip_heif_conversion *out) {
-    if (!colours) return false;
-    out->matrix = colours->matrix;
-    out->is_full_range = colours->is_full_range;
-    clip_libheif.nclx_color_profile_free(colours);
-    return status.code == 0 && clip_ycbcr_has_matrix(out->matrix);
-}
-
 clip_heif_conversion clip_heif_choose(const heif_handle *handle, const uint8_t *bytes,
                                       size_t count) {
     clip_heif_conversion own = {0};
@@ -17,8 +9,11 @@ clip_heif_conversion clip_heif_choose(const heif_handle *handle, const uint8_t *
     if (own.boxes.chroma_columns != 2 || own.boxes.has_aperture) return own;
     heif_colours *colours = NULL;
     heif_status status = clip_libheif.image_handle_get_nclx_color_profile(handle, &colours);
-    own.needs_stream = !colours && own.boxes.is_coded;
-    own.applies = clip_heif_set_colours(status, colours, &own) || own.needs_stream;
+    if (!colours) return own;
+    own.matrix = colours->matrix;
+    own.is_full_range = colours->is_full_range;
+    clip_libheif.nclx_color_profile_free(colours);
+    own.applies = status.code == 0 && clip_ycbcr_has_matrix(own.matrix);
     return own;
 }
 
