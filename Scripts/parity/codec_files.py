@@ -265,6 +265,8 @@ def avifs() -> Iterator[tuple[str, bytes]]:
             source = grey if layout == "400" else rgb
             yield f"{layout}-{depth}", encode(source, "-y", layout, "-d", depth)
     yield "lossless", encode(rgb, "-l")
+    yield "limited-420", encode(rgb, "-y", "420", "-r", "limited", "--cicp", "1/13/1")
+    yield "rgba-420", encode(png16(4), "-y", "420", "-d", "10")
     yield "limited-range", encode(rgb, "-y", "444", "-r", "limited")
     yield "rgba", encode(rgba, "-y", "444")
     yield "rgba-10", encode(png16(4), "-y", "444", "-d", "10")
@@ -272,6 +274,8 @@ def avifs() -> Iterator[tuple[str, bytes]]:
     upright = png(image("RGB", 24, 16))
     for angle in "0123":
         yield f"rotation-{angle}", encode(upright, "-y", "444", "--irot", angle)
+    turned = png(image("RGB", 19, 16))
+    yield "turned-420", encode(turned, "-y", "420", "--irot", "1", "--imir", "0")
     for axis in "01":
         yield f"mirror-{axis}", encode(upright, "-y", "444", "--imir", axis)
     clap = ["--clap", "12,1,10,1,0,1,0,1"]

@@ -60,6 +60,53 @@ static inline uint64_t clip_stated_pixels(clip_stated_size size) {
 void clip_hevc_sizes(const uint8_t *bytes, size_t count, clip_stated_size *boxes,
                      clip_stated_size *stream);
 
+// What the boxes of an HEIF file say about its primary image, and their offsets in the file.
+enum { CLIP_HEIF_MIRROR = 4 };
+typedef struct {
+    bool has_aperture;
+    // The pixels of a chroma sample of AV1: 1 or 2; 0 if unknown, -1 if images differ.
+    int chroma_columns, chroma_rows;
+    // Quarters of a turn, counterclockwise; or CLIP_HEIF_MIRROR, top to bottom; or that and 1, left
+    // to right.
+    uint8_t turns[8];
+    size_t turn_count;
+    size_t meta, meta_content, meta_end, iprp, iprp_end;
+    size_t properties, properties_end, items, ipma_end;
+    uint32_t property_count, item_count;
+    bool has_long_items, has_long_indices;
+} clip_heif_boxes;
+
+// Returns false if the boxes are damaged or of an unusual order.
+bool clip_heif_read_boxes(const uint8_t *bytes, size_t count, clip_heif_boxes *out);
+// Returns a copy of the file that states the identity matrix and full range for all images, and no
+// rotation or mirroring; NULL if memory runs out or the boxes do not allow it.
+uint8_t *clip_heif_copy(const uint8_t *bytes, size_t count, const clip_heif_boxes *boxes,
+                        size_t *copy_count);
+// Returns the number of bytes that clip_heif_copy allocates.
+size_t clip_heif_copy_size(size_t count, const clip_heif_boxes *boxes);
+
+// Samples of 8 to 16 bits: one byte each if there are 8 bits, otherwise two in the machine's order.
+typedef struct {
+    const uint8_t *samples;
+    size_t column, row;  // the bytes to the next sample and to the next row
+    int bits;
+} clip_plane;
+
+// A YCbCr image: luma, Cb, Cr with the same bits, and alpha, whose samples may be NULL. A chroma
+// sample has two columns of pixels and one or two rows.
+typedef struct {
+    clip_plane planes[4];
+    uint32_t width, height, chroma_rows;
+    int matrix;  // matrix coefficients of ITU-T H.273
+    bool is_full_range;
+} clip_ycbcr;
+
+bool clip_ycbcr_has_matrix(int matrix);
+// Interpolates chroma and writes 3 or 4 bytes for each pixel; that of column x and row y at
+// `out + x * step_x + y * step_y`. Returns false if memory runs out or for an unknown matrix.
+bool clip_ycbcr_convert(const clip_ycbcr *image, int channels, uint8_t *out, ptrdiff_t step_x,
+                        ptrdiff_t step_y);
+
 // Loads the first of the libraries that is found; the list ends with NULL. Returns NULL if there is
 // none.
 void *clip_open_library(const char *const *names);

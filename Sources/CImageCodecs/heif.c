@@ -1,123 +1,8 @@
-#include "codecs.h"
+#include "heif.h"
 
-#include <dlfcn.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-// MARK: libheif, loaded at run time
-
-// The part of libheif's interface that is used. It has been stable since 1.15; later versions add
-// members at the end of structures.
-typedef struct heif_context heif_context;
-typedef struct heif_handle heif_handle;
-typedef struct heif_pixels heif_pixels;
-
-typedef struct {
-    int code, subcode;
-    const char *message;
-} heif_status;
-
-enum {
-    STATUS_UNSUPPORTED_FILE = 3, STATUS_UNSUPPORTED_FEATURE = 4, STATUS_NO_MEMORY = 6,
-    SUBSTATUS_END_OF_DATA = 100, SUBSTATUS_LIMIT_EXCEEDED = 1000,
-    SPACE_RGB = 1, SPACE_GREY = 2, CHROMA_GREY = 0, CHROMA_RGB = 10, CHROMA_RGBA = 11,
-    CHANNEL_LUMA = 0, CHANNEL_INTERLEAVED = 10,
-};
-
-// The beginning of the options of decoding, which libheif allocates.
-typedef struct {
-    uint8_t version, ignores_transformations;
-    void *progress[4];
-    uint8_t reduces_to_8_bits;  // since version 2 of the structure
-} heif_options;
-
-static struct {
-    bool is_there;
-    const char *(*get_version)(void);
-    uint32_t (*get_version_number)(void);
-    heif_status (*init)(void *);  // since 1.13
-    heif_context *(*context_alloc)(void);
-    void (*context_free)(heif_context *);
-    void (*context_set_max_decoding_threads)(heif_context *, int);  // since 1.13
-    heif_status (*context_read_from_memory_without_copy)(heif_context *, const void *, size_t,
-                                                         const void *);
-    heif_status (*context_get_primary_image_handle)(heif_context *, heif_handle **);
-    void (*image_handle_release)(const heif_handle *);
-    int (*image_handle_get_width)(const heif_handle *);
-    int (*image_handle_get_height)(const heif_handle *);
-    int (*image_handle_get_ispe_width)(const heif_handle *);
-    int (*image_handle_get_ispe_height)(const heif_handle *);
-    int (*image_handle_has_alpha_channel)(const heif_handle *);
-    int (*image_handle_is_premultiplied_alpha)(const heif_handle *);  // since 1.12
-    int (*image_handle_get_luma_bits_per_pixel)(const heif_handle *);
-    size_t (*image_handle_get_raw_color_profile_size)(const heif_handle *);
-    heif_status (*image_handle_get_raw_color_profile)(const heif_handle *, void *);
-    heif_options *(*decoding_options_alloc)(void);
-    void (*decoding_options_free)(heif_options *);
-    heif_status (*decode_image)(const heif_handle *, heif_pixels **, int, int,
-                                const heif_options *);
-    void (*image_release)(const heif_pixels *);
-    int (*image_get_width)(const heif_pixels *, int);
-    int (*image_get_height)(const heif_pixels *, int);
-    int (*image_get_bits_per_pixel_range)(const heif_pixels *, int);
-    const uint8_t *(*image_get_plane_readonly)(const heif_pixels *, int, int *);
-} heif;
-
-static void load(void) {
-    static const char *const names[] = {
-#if defined(__APPLE__)
-        "libheif.1.dylib",
-#else
-        "libheif.so.1",
-#endif
-        NULL,
-    };
-    void *library = clip_open_library(names);
-    if (!library) return;
-    bool found = true;
-#define FIND(name) found &= (*(void **)&heif.name = dlsym(library, "heif_" #name)) != NULL
-    FIND(get_version);
-    FIND(get_version_number);
-    FIND(init);
-    FIND(context_alloc);
-    FIND(context_free);
-    FIND(context_set_max_decoding_threads);
-    FIND(context_read_from_memory_without_copy);
-    FIND(context_get_primary_image_handle);
-    FIND(image_handle_release);
-    FIND(image_handle_get_width);
-    FIND(image_handle_get_height);
-    FIND(image_handle_get_ispe_width);
-    FIND(image_handle_get_ispe_height);
-    FIND(image_handle_has_alpha_channel);
-    FIND(image_handle_is_premultiplied_alpha);
-    FIND(image_handle_get_luma_bits_per_pixel);
-    FIND(image_handle_get_raw_color_profile_size);
-    FIND(image_handle_get_raw_color_profile);
-    FIND(decoding_options_alloc);
-    FIND(decoding_options_free);
-    FIND(decode_image);
-    FIND(image_release);
-    FIND(image_get_width);
-    FIND(image_get_height);
-    FIND(image_get_bits_per_pixel_range);
-    FIND(image_get_plane_readonly);
-#undef FIND
-    // The version has one byte each for major, minor and revision, below the highest byte.
-    if (!found || heif.get_version_number() < 0x010F0000) return;
-    // Registers the decoders, which are plugins since 1.16.
-    heif.is_there = heif.init(NULL).code == 0;
-}
-
-static bool is_available(void) {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, load);
-    return heif.is_there;
-}
-
-const char *clip_heif_version(void) { return is_available() ? heif.get_version() : NULL; }
 
 // MARK: signature
 
@@ -157,7 +42,7 @@ static clip_image_status failure(heif_status status, clip_image *out) {
         snprintf(out->message, sizeof out->message,
                  "HEIF that libheif %s does not decode: %s (if a decoder is missing, Debian: "
                  "libheif-plugin-libde265 for HEIC, libheif-plugin-dav1d for AVIF)",
-                 heif.get_version(), message);
+                 clip_libheif.get_version(), message);
         return CLIP_IMAGE_UNSUPPORTED;
     }
     snprintf(out->message, sizeof out->message, "%s", message);
@@ -165,11 +50,11 @@ static clip_image_status failure(heif_status status, clip_image *out) {
 }
 
 static void copy_profile(const heif_handle *handle, size_t file_size, clip_image *out) {
-    size_t size = heif.image_handle_get_raw_color_profile_size(handle);
+    size_t size = clip_libheif.image_handle_get_raw_color_profile_size(handle);
     if (size == 0 || size > file_size || size > CLIP_LARGEST_PROFILE) return;
     out->profile = malloc(size);
     if (!out->profile) return;
-    if (heif.image_handle_get_raw_color_profile(handle, out->profile).code == 0) {
+    if (clip_libheif.image_handle_get_raw_color_profile(handle, out->profile).code == 0) {
         out->profile_count = size;
     } else {
         free(out->profile);
@@ -179,10 +64,11 @@ static void copy_profile(const heif_handle *handle, size_t file_size, clip_image
 
 static clip_image_status copy_pixels(const heif_pixels *decoded, clip_image *out) {
     int channel = CHANNEL_INTERLEAVED, stride = 0;
-    const uint8_t *plane = heif.image_get_plane_readonly(decoded, channel, &stride);
-    int width = heif.image_get_width(decoded, channel);
-    int height = heif.image_get_height(decoded, channel);
-    // libheif 1.15 states the size before a rotation if the file lists the rotation before the size.
+    const uint8_t *plane = clip_libheif.image_get_plane_readonly(decoded, channel, &stride);
+    int width = clip_libheif.image_get_width(decoded, channel);
+    int height = clip_libheif.image_get_height(decoded, channel);
+    // libheif 1.15 states the size before a rotation if the file lists the rotation before the
+    // size.
     if (width == (int)out->height && height == (int)out->width) {
         out->width = (uint32_t)width;
         out->height = (uint32_t)height;
@@ -190,7 +76,7 @@ static clip_image_status copy_pixels(const heif_pixels *decoded, clip_image *out
     size_t row = (size_t)out->width * (size_t)out->channels;
     if (!plane || stride < 0 || (size_t)stride < row || width != (int)out->width ||
         height != (int)out->height ||
-        heif.image_get_bits_per_pixel_range(decoded, channel) != 8) {
+        clip_libheif.image_get_bits_per_pixel_range(decoded, channel) != 8) {
         snprintf(out->message, sizeof out->message,
                  "its pixels do not have the size that it states");
         return CLIP_IMAGE_DAMAGED;
@@ -221,22 +107,38 @@ static clip_image_status check_streams(const uint8_t *bytes, size_t count, clip_
     return CLIP_IMAGE_DAMAGED;
 }
 
+// Decodes to the colours that libheif makes.
+static clip_image_status decode_colours(const heif_handle *handle, clip_image *out) {
+    heif_options *choices = clip_libheif.decoding_options_alloc();
+    if (!choices) return CLIP_IMAGE_OUT_OF_MEMORY;
+    choices->reduces_to_8_bits = 1;
+    heif_pixels *decoded = NULL;
+    heif_status outcome = clip_libheif.decode_image(handle, &decoded, SPACE_RGB,
+                                            out->channels == 4 ? CHROMA_RGBA : CHROMA_RGB, choices);
+    clip_libheif.decoding_options_free(choices);
+    clip_image_status status =
+        outcome.code == 0 && decoded ? copy_pixels(decoded, out) : failure(outcome, out);
+    if (decoded) clip_libheif.image_release(decoded);
+    return status;
+}
+
 static clip_image_status decode_handle(const heif_handle *handle, const uint8_t *bytes,
                                        size_t count, bool is_av1,
                                        const clip_image_options *options, clip_image *out) {
-    int width = heif.image_handle_get_width(handle), height = heif.image_handle_get_height(handle);
+    int width = clip_libheif.image_handle_get_width(handle);
+    int height = clip_libheif.image_handle_get_height(handle);
     if (width <= 0 || height <= 0) {
         snprintf(out->message, sizeof out->message, "its size is %d x %d", width, height);
         return CLIP_IMAGE_DAMAGED;
     }
-    bool has_alpha = heif.image_handle_has_alpha_channel(handle);
+    bool has_alpha = clip_libheif.image_handle_has_alpha_channel(handle);
     clip_image_layout layout = {
         .width = (uint32_t)width, .height = (uint32_t)height,
         .kind = has_alpha ? CLIP_IMAGE_RGBA : CLIP_IMAGE_RGB, .channels = has_alpha ? 4 : 3,
     };
     // A clean aperture makes the image smaller than the pixels that are decoded.
-    int coded_width = heif.image_handle_get_ispe_width(handle);
-    int coded_height = heif.image_handle_get_ispe_height(handle);
+    int coded_width = clip_libheif.image_handle_get_ispe_width(handle);
+    int coded_height = clip_libheif.image_handle_get_ispe_height(handle);
     uint64_t pixels = (uint64_t)width * (uint64_t)height, coded = pixels;
     if (coded_width > 0 && coded_height > 0) coded = (uint64_t)coded_width * (uint64_t)coded_height;
     if (coded < pixels) coded = pixels;
@@ -259,23 +161,21 @@ static clip_image_status decode_handle(const heif_handle *handle, const uint8_t 
     // The planes of the decoder, of two bytes per sample if there are more than 8 bits, and the
     // copies of libheif, the interleaved samples among them. The decoders of AV1 keep twice as
     // much, as measured with libheif 1.15.
-    bool is_deep = heif.image_handle_get_luma_bits_per_pixel(handle) > 8;
+    bool is_deep = clip_libheif.image_handle_get_luma_bits_per_pixel(handle) > 8;
     uint64_t samples = has_alpha ? 4 : 3;
     layout.working_memory = coded * samples * (is_deep ? 3 : 2) * (is_av1 ? 2 : 1) + (16 << 20);
+    clip_heif_conversion own = {0};
+    if (is_av1) own = clip_heif_choose(handle, bytes, count);
+    if (own.applies) layout.working_memory += clip_heif_copy_size(count, &own.boxes);
     status = clip_image_allocate(out, &layout, options);
     if (status != CLIP_IMAGE_OK) return status;
     if (options->reads_profile) copy_profile(handle, count, out);
 
-    heif_options *choices = heif.decoding_options_alloc();
-    if (!choices) return CLIP_IMAGE_OUT_OF_MEMORY;
-    choices->reduces_to_8_bits = 1;
-    heif_pixels *decoded = NULL;
-    heif_status outcome = heif.decode_image(handle, &decoded, SPACE_RGB,
-                                            has_alpha ? CHROMA_RGBA : CHROMA_RGB, choices);
-    heif.decoding_options_free(choices);
-    status = outcome.code == 0 && decoded ? copy_pixels(decoded, out) : failure(outcome, out);
-    if (decoded) heif.image_release(decoded);
-    if (status == CLIP_IMAGE_OK && has_alpha && heif.image_handle_is_premultiplied_alpha(handle)) {
+    if (!own.applies || !clip_heif_decode_planes(bytes, count, &own, out)) {
+        status = decode_colours(handle, out);
+    }
+    if (status == CLIP_IMAGE_OK && has_alpha &&
+        clip_libheif.image_handle_is_premultiplied_alpha(handle)) {
         clip_unpremultiply(out->pixels, (size_t)pixels, 4, false);
     }
     return status;
@@ -286,23 +186,26 @@ static clip_image_status decode_handle(const heif_handle *handle, const uint8_t 
 clip_image_status clip_decode_heif(const uint8_t *bytes, size_t count,
                                      const clip_image_options *options, clip_image *out) {
     const bool is_avif = memcmp(bytes + 8, "avi", 3) == 0;
-    if (!is_available()) {
+    if (!clip_heif_is_available()) {
         snprintf(out->message, sizeof out->message,
                  "%s needs libheif 1.15 or later, which was not found (Debian: libheif1)",
                  is_avif ? "AVIF" : "HEIC");
         return CLIP_IMAGE_UNSUPPORTED;
     }
-    heif_context *context = heif.context_alloc();
+    heif_context *context = clip_libheif.context_alloc();
     if (!context) return CLIP_IMAGE_OUT_OF_MEMORY;
     // Images are decoded on several threads already.
-    heif.context_set_max_decoding_threads(context, 0);
+    clip_libheif.context_set_max_decoding_threads(context, 0);
     heif_handle *handle = NULL;
-    heif_status outcome = heif.context_read_from_memory_without_copy(context, bytes, count, NULL);
-    if (outcome.code == 0) outcome = heif.context_get_primary_image_handle(context, &handle);
+    heif_status outcome =
+        clip_libheif.context_read_from_memory_without_copy(context, bytes, count, NULL);
+    if (outcome.code == 0) {
+        outcome = clip_libheif.context_get_primary_image_handle(context, &handle);
+    }
     clip_image_status status = outcome.code == 0 && handle
                                    ? decode_handle(handle, bytes, count, is_avif, options, out)
                                    : failure(outcome, out);
-    if (handle) heif.image_handle_release(handle);
-    heif.context_free(context);
+    if (handle) clip_libheif.image_handle_release(handle);
+    clip_libheif.context_free(context);
     return status;
 }
