@@ -74,6 +74,7 @@ final class RequestReader: Sendable {
     /// - Parameter budget: The bytes of all payloads in memory. The reader takes those of the
     ///   request before it reads the payload.
     /// - Returns: The request; nil at the end of the input, or if the budget is cancelled.
+    /// - Throws: `WorkerError` for a violation of the protocol, and if the input cannot be read.
     func next(within budget: ByteBudget) throws(WorkerError) -> WorkerRequest? {
         try state.withLock { state throws(WorkerError) in
             while let event = try state.next() {

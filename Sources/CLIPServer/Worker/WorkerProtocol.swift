@@ -14,17 +14,13 @@ enum WorkerProtocol {
     /// The largest number of bytes after a request's id and kind that its length can express.
     static let payloadLimit = Int(UInt32.max) - idAndKindSize
 
-    /// A request, which is also the input of the encoding threads.
+    /// The kind of an input.
     enum Kind: UInt8, Sendable { case image = 1, text = 2 }
 
     /// Returns the hello of a client, 12 bytes.
     static func clientHello() -> [UInt8] { magic + bytes(of: version) }
 
-    /// Returns the hello of a worker, 48 bytes.
-    ///
-    /// - Parameters:
-    ///   - dimension: The dimension of the vectors.
-    ///   - fingerprint: The SHA-256 that identifies the embedding space, 32 bytes.
+    /// Returns the hello of a worker, 48 bytes; the fingerprint must have 32.
     static func workerHello(dimension: Int, fingerprint: [UInt8]) -> [UInt8] {
         precondition(
             fingerprint.count == 32, "expected a SHA-256, found \(fingerprint.count) bytes")
