@@ -235,7 +235,7 @@ def expect_refusal(name, worker, most=None):
     lines = worker.messages().splitlines()
     check(status == 1, f"{name}: exit status {status}")
     check(len(lines) == 1 and lines[0].startswith("clip: error: "), f"{name}: {lines}")
-    check(most is None or memory < most, f"{name}: {memory:.1f} MB, expected less than {most:.1f}")
+    check(most is None or memory < most, f"{name}: {memory:.1f} MB, expected less than {most} MB")
     print(f"{name}: status 1, at most {memory:.1f} MB: {lines[0]}")
 
 

@@ -33,7 +33,7 @@ enum Hints {
         case DatasetError.missingSplit: "choose a split with --split"
         case WorkerError.invalidLength(_, let expected, let found)
         where found > expected.upperBound:
-            "raise the limit with --max-request-size if the client is right"
+            "raise the limit with --max-request-size if images are that large"
         default: nil
         }
     }
