@@ -3,7 +3,7 @@ internal import Tensors
 /// A pipeline that encodes a stream of inputs on several threads and returns the results in order.
 ///
 /// Only one thread at a time may call `next`.
-final class EncodingStream<Input: Sendable, Learned: Sendable> {
+package final class EncodingStream<Input: Sendable, Learned: Sendable> {
     private let pipeline: Pipeline
     private var model: CLIPModel { pipeline.model }
     private var shared: Monitor<Shared> { pipeline.shared }
@@ -21,10 +21,12 @@ final class EncodingStream<Input: Sendable, Learned: Sendable> {
     }
 
     /// A handle with which another thread adds inputs to a stream.
-    struct Feeder: Sendable {
+    package struct Feeder: Sendable {
         fileprivate let pipeline: Pipeline
 
-        init(_ model: CLIPModel, _ decode: @escaping @Sendable (Input) -> DecodedInput<Learned>) {
+        package init(
+            _ model: CLIPModel, _ decode: @escaping @Sendable (Input) -> DecodedInput<Learned>
+        ) {
             pipeline = Pipeline(model: model, decode: decode, shared: Monitor(Shared(isFed: true)))
         }
 
@@ -33,7 +35,7 @@ final class EncodingStream<Input: Sendable, Learned: Sendable> {
         /// It also starts an encoding thread, if the model may use several and not all are running.
         ///
         /// - Returns: False if the stream is cancelled or has failed; the input is then dropped.
-        func push(_ input: Input) -> Bool {
+        package func push(_ input: Input) -> Bool {
             let threads = pipeline.model.threads
             let room = pipeline.model.imagesOfAllThreads
             let (isTaken, startsThread) = pipeline.shared.wait { shared -> (Bool, Bool)? in
@@ -55,10 +57,10 @@ final class EncodingStream<Input: Sendable, Learned: Sendable> {
         }
 
         /// Marks the end of the inputs.
-        func finish() { pipeline.shared.withLock { $0.isAtEnd = true } }
+        package func finish() { pipeline.shared.withLock { $0.isAtEnd = true } }
 
         /// Cancels the stream: its threads end after their current batches.
-        func cancel() { pipeline.shared.withLock { $0.isCancelled = true } }
+        package func cancel() { pipeline.shared.withLock { $0.isCancelled = true } }
     }
 
     /// The state that the threads share.
@@ -91,7 +93,17 @@ final class EncodingStream<Input: Sendable, Learned: Sendable> {
         /// True if more than 256 batches have been taken but not passed on, because one input or
         /// the caller is slow.
         var isFarAhead: Bool { taken - handed > 256 }
-        var hasEnded: Bool { isCancelled || failed != nil || isAtEnd && inputs.isEmpty }
+        var hasFailed: Bool { isCancelled || failed != nil }
+        var hasEnded: Bool { hasFailed || isAtEnd && inputs.isEmpty }
+
+        /// Returns the results of the next batch, and counts them as passed on; nil if they are not
+        /// complete.
+        mutating func takeResults() -> [EncodedInput<Input, Learned>]? {
+            guard let found = results.removeValue(forKey: handed) else { return nil }
+            handed += 1
+            ahead -= found.count
+            return found
+        }
 
         /// Takes the next batch of inputs from the queue.
         ///
@@ -177,7 +189,7 @@ final class EncodingStream<Input: Sendable, Learned: Sendable> {
     }
 
     /// Makes a stream of the inputs that a feeder adds.
-    init(_ feeder: Feeder) { pipeline = feeder.pipeline }
+    package init(_ feeder: Feeder) { pipeline = feeder.pipeline }
 
     deinit {
         // A thread that still runs when the process ends may use memory that its libraries have
@@ -197,9 +209,18 @@ final class EncodingStream<Input: Sendable, Learned: Sendable> {
     }
 
     /// Waits for the next result of a feeder's inputs, and returns it; nil after the last one.
-    func next() -> EncodedInput<Input, Learned>? {
+    package func next() -> EncodedInput<Input, Learned>? {
         if phase == .notBegun { phase = .running }
         while ready.isEmpty, phase == .running { encodeMore() }
+        return ready.popFirst()
+    }
+
+    /// Returns the next result if it is computed already; nil if it is not, or after the last one.
+    package func nextIfReady() -> EncodedInput<Input, Learned>? {
+        if ready.isEmpty, phase == .running {
+            let results = shared.withLock { $0.hasFailed ? nil : $0.takeResults() }
+            if let results { ready = results[...] }
+        }
         return ready.popFirst()
     }
 
@@ -272,11 +293,7 @@ final class EncodingStream<Input: Sendable, Learned: Sendable> {
         let outcome: Outcome = shared.wait { shared in
             if shared.isCancelled { return .isOver }
             if let failed = shared.failed { return .failed(failed) }
-            if let results = shared.results.removeValue(forKey: shared.handed) {
-                shared.handed += 1
-                shared.ahead -= results.count
-                return .results(results)
-            }
+            if let results = shared.takeResults() { return .results(results) }
             if shared.isAtEnd {
                 if shared.inputs.isEmpty && shared.handed == shared.taken { return .isOver }
                 return shared.threads == 0 ? .hungry : nil

@@ -38,7 +38,8 @@ struct Clip: ParsableCommand {
         subcommands: [
             Zeroshot.self, Encode.self, Index.self, Search.self, Dedupe.self, Cluster.self,
             Map.self, Similarity.self, Score.self, Eval.self, Probe.self, Serve.self,
-            Tokenize.self, Preprocess.self, Models.self, Pull.self, Info.self, Verify.self,
+            Worker.self, Tokenize.self, Preprocess.self, Models.self, Pull.self, Info.self,
+            Verify.self,
             Convert.self, Merge.self, Bench.self, Version.self,
         ])
 
@@ -55,7 +56,7 @@ struct Clip: ParsableCommand {
         error is CLIPError || error is HubError || error is IndexError
             || error is EmbeddingFileError || error is RemovalError || error is VectorError
             || error is AnalysisError || error is DatasetError || error is ProbeFileError
-            || error is ServerError
+            || error is ServerError || error is WorkerError
     }
 
     /// True for an error of a library that is wrong usage: the model's tokenizer does not have the

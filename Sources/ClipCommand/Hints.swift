@@ -1,6 +1,7 @@
 import CLIP
 import CLIPHub
 import CLIPSearch
+import CLIPServer
 
 /// Hints that name the option or subcommand that helps after an error of a library.
 ///
@@ -30,6 +31,9 @@ enum Hints {
         case let error as ProbeFileError: hint(for: error)
         case DatasetError.missingFile: "give --classes FILE"
         case DatasetError.missingSplit: "choose a split with --split"
+        case WorkerError.invalidLength(_, let expected, let found)
+        where found > expected.upperBound:
+            "raise the limit with --max-request-size if images are that large"
         default: nil
         }
     }

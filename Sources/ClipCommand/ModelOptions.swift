@@ -42,8 +42,8 @@ struct ModelOptions: ParsableArguments {
             """
             Use this model: a name that clip models lists, a Hugging Face repository (owner/name), \
             or a file or folder of weights. (default: CLIP_MODEL, else the model set with clip \
-            pull --default, else ViT-B/32 if installed, else tiny, except for clip index, probe \
-            and encode -o)
+            pull --default, else ViT-B/32 if installed, else tiny, except for clip index, probe, \
+            worker and encode -o)
             """, valueName: "name|path"), completion: .model)
     var model: String?
 

@@ -57,6 +57,13 @@ package final class InputFile {
         return bytes
     }
 
+    /// Reads the bytes that have arrived, and waits only if there are none; empty at the end of the
+    /// file.
+    package func readAvailable() throws(FileError) -> ArraySlice<UInt8> {
+        if unread.isEmpty, try !fill(atLeast: 1) { return [] }
+        return take(unread.count)
+    }
+
     /// Skips `count` bytes; returns false if the file has fewer left.
     package func skip(_ count: Int) throws(FileError) -> Bool {
         var rest = count

@@ -1066,6 +1066,13 @@ func CLIPServer_Server_1() async throws {
     _ = server
 }
 
+// Sources/CLIPServer/Worker/EncodingWorker.swift, block 1
+func CLIPServer_Worker_EncodingWorker_1() throws {
+    let worker = EncodingWorker(model: try CLIPModel(path: "ViT-B-32.safetensors"))
+    try worker.run()
+    _ = worker
+}
+
 // Sources/Tokenizers/BPETokenizer.swift, block 1
 func Tokenizers_BPETokenizer_1() throws {
     let tokenizer = BPETokenizer()

@@ -98,11 +98,11 @@ import Testing
     }
 
     @Test func helpNamesTheCommandsWithoutTinyAsDefault() throws {
-        for command in [["probe", "train"], ["encode"], ["index"], ["eval"]] {
+        for command in [["probe", "train"], ["encode"], ["index"], ["eval"], ["worker"]] {
             let help = try ClipBinary(folder: folder).run(command + ["--help"]).text
             let words = help.split(whereSeparator: \.isWhitespace).joined(separator: " ")
             #expect(
-                words.contains("else tiny, except for clip index, probe and encode -o)"),
+                words.contains("else tiny, except for clip index, probe, worker and encode -o)"),
                 "clip \(command.joined(separator: " ")) --help: \(help)")
         }
     }

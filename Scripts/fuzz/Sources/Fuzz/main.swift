@@ -14,7 +14,7 @@ enum Target: String, CaseIterable {
     case jpeg, png, webp, gif, bmp, raw, heif, tiff, jxl, resize, safetensors, checkpoint, tokenizer
     case sentencepiece
     case tokenizerJSON = "tokenizer_json"
-    case multipart, base64, request, json
+    case multipart, base64, request, json, worker
 
     /// The configuration of the seeds, Tests/Fixtures/formats.
     private static let configuration = Array(
@@ -39,6 +39,7 @@ enum Target: String, CaseIterable {
         case .tokenizer: tokenize(bytes)
         case .sentencepiece, .tokenizerJSON: readTokenizer(bytes)
         case .multipart: parseMultipart(bytes)
+        case .worker: parseFrames(bytes)
         case .base64: decodeBase64(bytes)
         case .request: parseRequest(bytes)
         case .json: parseJSON(bytes)
