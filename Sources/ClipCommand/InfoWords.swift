@@ -50,6 +50,8 @@ extension CLIPModel {
         var endToken = JSONValue.null
         if case .first(let id) = text.pooling { endToken = .integer(id) }
         return [
+            // The activation is a part of the embedding space.
+            ("fingerprint", optional(isActivationKnown ? fingerprint : nil)),
             ("logit_bias", logitBias.map { .float($0) } ?? .null),
             (
                 "image_activation",

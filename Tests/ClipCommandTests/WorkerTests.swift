@@ -250,7 +250,7 @@ private struct Replies {
             bytes[start..<(start + count)].reversed().reduce(0) { $0 << 8 | UInt64($1) }
         }
         try #require(bytes.count >= 48, "\(bytes.count) bytes")
-        #expect(bytes.prefix(12) == Array("CLIPWORK".utf8) + [1, 0, 0, 0])
+        #expect(Array(bytes.prefix(12)) == Array("CLIPWORK".utf8) + [1, 0, 0, 0])
         dimension = Int(number(12, 4))
         fingerprint = bytes[16..<48].map { String(format: "%02x", $0) }.joined()
         let size = 16 + 4 * dimension
