@@ -102,6 +102,24 @@ extension ModelRecord {
         return (try? FileStatus(path: shared.bytes)) == nil ? nil : try ModelRecord(shared)
     }
 
+    /// Reads the model record of a `.npy` file whose vectors have a number of dimensions.
+    ///
+    /// - Throws: `FileError`, also if the record states another number of dimensions.
+    static func read(
+        besideNPY path: FilePath, dimension: Int
+    ) throws(FileError) -> ModelRecord? {
+        guard let model = try read(besideNPY: path) else { return nil }
+        guard model.dimension == dimension else {
+            throw FileError(
+                reason: """
+                    its vectors have \(dimension) dimensions, but the model record beside it \
+                    (\(file(besideNPY: path)) or clip-model.json) states \(model.dimension): \
+                    remove the record if it belongs to other vectors
+                    """)
+        }
+        return model
+    }
+
     init(_ path: FilePath) throws(FileError) {
         let bytes = try readFile(path: path.bytes, limit: 1 << 20)
         let object = try? JSONValue(parsing: bytes)
