@@ -118,4 +118,19 @@ public struct NamedEmbeddings: Sendable {
             throw .unreadableFile(path: path.description, reason: error.reason)
         }
     }
+
+    /// Reads all vectors of a table, with their names and the record of their model.
+    ///
+    /// - Throws: `CLIPError.unreadableFile`, also if a vector contains NaN or infinity.
+    package init(_ table: EmbeddingTable) throws(CLIPError) {
+        dimension = table.dimension
+        model = table.model
+        files.reserveCapacity(table.rowCount)
+        values.reserveCapacity(table.rowCount * table.dimension)
+        var blocks = table.blocks()
+        while let block = try blocks.next() {
+            files += block.names
+            values += block.vectors
+        }
+    }
 }

@@ -74,19 +74,24 @@ package struct ExportSchema: Sendable {
 package final class ExportStream {
     /// The name of the output for messages.
     let name: String
-    private let file: OutputFile?
-    private let body: (([UInt8]) throws(FileError) -> Void)?
+    /// The file; nil for a device or a pipe, which is written in place, and for a closure.
+    private let file: GrowingFile?
+    private let body: ([UInt8]) throws(FileError) -> Void
 
-    /// Creates a file, which gets its name when it is finished.
+    /// Creates a file, which gets its name when it is finished; or writes to the device, pipe or
+    /// descriptor at the path.
     ///
     /// - Throws: `EmbeddingFileError.unwritable`.
     package init(_ path: FilePath) throws(EmbeddingFileError) {
         name = path.description
-        body = nil
-        do throws(FileError) {
-            file = try OutputFile(path: path.bytes)
-        } catch {
-            throw .unwritable(path: name, reason: error.reason)
+        (file, body) = try naming(path.description) { () throws(FileError) in
+            guard !Files.isWrittenThrough(path.bytes) else {
+                let output = try OutputFile(path: path.bytes)
+                return (nil, { bytes throws(FileError) in try output.write(bytes) })
+            }
+            let file = try GrowingFile(path: path.bytes)
+            try file.truncate(to: 0)
+            return (file, { bytes throws(FileError) in try file.append(bytes) })
         }
     }
 
@@ -98,15 +103,15 @@ package final class ExportStream {
     }
 
     func write(_ bytes: [UInt8]) throws(EmbeddingFileError) {
-        try naming(name) { () throws(FileError) in
-            try file?.write(bytes)
-            try body?(bytes)
-        }
+        try naming(name) { () throws(FileError) in try body(bytes) }
     }
 
     func finish() throws(EmbeddingFileError) {
         try naming(name) { () throws(FileError) in try file?.finish() }
     }
+
+    /// Removes the unfinished file.
+    func discard() { if let file { try? removeFile(file.partialPath) } }
 }
 
 /// Runs an operation; its error names a file.
@@ -142,7 +147,9 @@ func plainText(_ name: FilePath) -> (text: String, isChanged: Bool) {
     guard let text = String(validating: name.bytes, as: UTF8.self), !name.bytes.contains(0) else {
         let repaired = String(decoding: name.bytes, as: UTF8.self)
         var scalars = String.UnicodeScalarView()
-        for scalar in repaired.unicodeScalars { scalars.append(scalar == "\0" ? "\u{FFFD}" : scalar) }
+        for scalar in repaired.unicodeScalars {
+            scalars.append(scalar == "\0" ? "\u{FFFD}" : scalar)
+        }
         return (String(scalars), true)
     }
     return (text, false)

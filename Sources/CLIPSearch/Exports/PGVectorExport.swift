@@ -125,5 +125,5 @@ package final class PGVectorExport: EmbeddingExport {
         try output.finish()
     }
 
-    package func discard() {}
+    package func discard() { output.discard() }
 }

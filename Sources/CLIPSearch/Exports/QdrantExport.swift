@@ -100,5 +100,5 @@ package final class QdrantExport: EmbeddingExport {
         try output.finish()
     }
 
-    package func discard() {}
+    package func discard() { output.discard() }
 }

@@ -99,7 +99,8 @@ package final class RetrievalExport: EmbeddingExport {
                 block.vectors, dimension: schema.dimension, firstRow: rowCount)
             var start = 0
             while start < block.count {
-                var current = try partition ?? begin()
+                var current: Partition
+                if let partition { current = partition } else { current = try begin() }
                 let end = min(block.count, start + partitionRows - current.rowCount)
                 let width = schema.dimension
                 try current.vectors.append(
@@ -112,7 +113,7 @@ package final class RetrievalExport: EmbeddingExport {
                 current.rowCount += end - start
                 partition = current
                 start = end
-                if current.rowCount == partitionRows { try end(current) }
+                if current.rowCount == partitionRows { try close(current) }
             }
         }
         rowCount += block.count
@@ -137,7 +138,7 @@ package final class RetrievalExport: EmbeddingExport {
                 metadata: schema.model?.metadata ?? []))
     }
 
-    private func end(_ current: Partition) throws(FileError) {
+    private func close(_ current: Partition) throws(FileError) {
         try current.vectors.overwrite(
             npyHeader(shape: [current.rowCount, schema.dimension], type: "<f2"))
         try current.vectors.finish()
@@ -149,7 +150,7 @@ package final class RetrievalExport: EmbeddingExport {
 
     package func finish() throws(EmbeddingFileError) {
         try naming(path.description) { () throws(FileError) in
-            if let partition { try end(partition) }
+            if let partition { try close(partition) }
             // clip-retrieval pads the numbers to the number of digits of the count.
             let width = String(partitionCount).count
             for number in 0..<partitionCount {

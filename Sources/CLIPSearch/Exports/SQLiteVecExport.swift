@@ -91,5 +91,5 @@ package final class SQLiteVecExport: EmbeddingExport {
         try output.finish()
     }
 
-    package func discard() {}
+    package func discard() { output.discard() }
 }

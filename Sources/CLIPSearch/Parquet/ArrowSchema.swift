@@ -6,7 +6,7 @@ internal import Files
 /// With it, Arrow's readers return the vectors as lists of a fixed size.
 ///
 /// Source: https://github.com/apache/arrow/blob/main/format/Schema.fbs and Message.fbs
-func arrowSchema(_ columns: [ParquetColumn], vectorColumn: String, dimension: Int) -> String {
+func arrowSchema(_ columns: [ParquetColumn], vectorColumn: String?, dimension: Int) -> String {
     /// The numbers of the types in the union `Type`.
     enum TypeNumber {
         static let integer: UInt8 = 2, floatingPoint: UInt8 = 3, binary: UInt8 = 4
@@ -32,11 +32,13 @@ func arrowSchema(_ columns: [ParquetColumn], vectorColumn: String, dimension: In
             }
         return field(column.name, isOptional: column.isOptional, type, parameters)
     }
-    let element = field("element", isOptional: false, TypeNumber.floatingPoint, [.int16(1)])
-    fields.append(
-        field(
-            vectorColumn, isOptional: false, TypeNumber.fixedSizeList, [.int32(Int32(dimension))],
-            children: [element]))
+    if let vectorColumn {
+        let element = field("element", isOptional: false, TypeNumber.floatingPoint, [.int16(1)])
+        fields.append(
+            field(
+                vectorColumn, isOptional: false, TypeNumber.fixedSizeList,
+                [.int32(Int32(dimension))], children: [element]))
+    }
 
     let schema = FlatValue.table([.int16(0), .tables(fields)])
     let schemaNumber: UInt8 = 1

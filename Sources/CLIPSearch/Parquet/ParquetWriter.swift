@@ -37,7 +37,7 @@ package final class ParquetWriter {
     }
 
     private let file: GrowingFile
-    private let vectorColumn: String
+    private let vectorColumn: String?
     private let dimension: Int
     private let metadata: [(key: String, value: String)]
     private let rowGroupSize: Int
@@ -53,17 +53,19 @@ package final class ParquetWriter {
     /// - Parameters:
     ///   - file: The file to write.
     ///   - columns: The columns with one value in each row; each needs a name of its own.
-    ///   - vectorColumn: The name of the column of vectors (list of float32), which comes last.
+    ///   - vectorColumn: The name of the column of vectors (list of float32), which comes last; nil
+    ///     for a file without vectors, whose dimension is 0.
     ///   - dimension: The number of dimensions of each vector.
     ///   - metadata: The file's metadata, in addition to the key `ARROW:schema`.
     ///   - rowGroupSize: The number of rows of each group, the last one excepted.
     /// - Throws: `FileError`.
     package init(
-        _ file: GrowingFile, columns: [ParquetColumn], vectorColumn: String, dimension: Int,
+        _ file: GrowingFile, columns: [ParquetColumn], vectorColumn: String?, dimension: Int,
         metadata: [(key: String, value: String)], rowGroupSize: Int = 65_536
     ) throws(FileError) {
         precondition(
-            1...(1 << 28) ~= dimension, "expected 1...\(1 << 28) dimensions, found \(dimension)")
+            vectorColumn == nil ? dimension == 0 : 1...(1 << 28) ~= dimension,
+            "expected 1...\(1 << 28) dimensions, or 0 without vectors, found \(dimension)")
         precondition(rowGroupSize > 0, "expected at least 1 row, found \(rowGroupSize)")
         self.file = file
         self.vectorColumn = vectorColumn
@@ -154,7 +156,7 @@ package final class ParquetWriter {
             try file.append(chunk.pages)
             chunks[index].reset()
         }
-        places.append(try append(pagesOf: numbers))
+        if vectorColumn != nil { places.append(try append(pagesOf: numbers)) }
         rowGroups.append(RowGroup(rowCount: groupCount, chunks: places))
         rowCount += groupCount
         groupCount = 0
@@ -228,6 +230,10 @@ extension ParquetWriter {
                 repetition: column.isOptional ? .optional : .required,
                 annotation: column.kind == .string ? (converted: 0, logical: 1) : nil)
         }
+        guard let vectorColumn else {
+            return [SchemaElement(name: "schema", repetition: nil, childCount: columns.count)]
+                + columns
+        }
         return [SchemaElement(name: "schema", repetition: nil, childCount: columns.count + 1)]
             + columns + [
                 SchemaElement(
@@ -279,7 +285,7 @@ extension ParquetWriter {
         let column = index < chunks.count ? chunks[index].column : nil
         writer.field(1, Int32((column.map { type(of: $0.kind) } ?? .float).rawValue))
         writer.field(2, list: [Int32(ParquetEncoding.plain), Int32(ParquetEncoding.runLength)])
-        writer.field(3, list: column.map { [$0.name] } ?? [vectorColumn, "list", "element"])
+        writer.field(3, list: column.map { [$0.name] } ?? [vectorColumn ?? "", "list", "element"])
         writer.field(4, Int32(ParquetCodec.none))
         writer.field(5, Int64(chunk.valueCount))
         writer.field(6, Int64(chunk.size))

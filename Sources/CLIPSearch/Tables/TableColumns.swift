@@ -68,7 +68,8 @@ extension ParquetValue {
             (.boolean, .boolean), (.bytes, .bytes):
             self
         case (.integer(let value), .double): .double(Double(value))
-        case (.bytes(let bytes), .string): .string(Array(String(decoding: bytes, as: UTF8.self).utf8))
+        case (.bytes(let bytes), .string):
+            .string(Array(String(decoding: bytes, as: UTF8.self).utf8))
         default: .string(json.bytes)
         }
     }

@@ -124,7 +124,8 @@ extension EmbeddingTable {
             }
             if !parts.isEmpty { return parts }
         }
-        throw FileError(reason: "expected img_emb/img_emb_0.npy or text_emb/text_emb_0.npy, found none")
+        throw FileError(
+            reason: "expected img_emb/img_emb_0.npy or text_emb/text_emb_0.npy, found none")
     }
 
     /// Returns the files `PREFIXn.npy` of a folder with the digits of n, in the order of n.
