@@ -127,6 +127,14 @@ public struct NamedEmbeddings: Sendable {
         }
     }
 
+    /// Makes a collection of vectors, one after the other in `values`, and their names.
+    init(files: [FilePath], values: [Float], dimension: Int, model: ModelRecord?) {
+        self.files = files
+        self.values = values
+        self.dimension = dimension
+        self.model = model
+    }
+
     /// Parses the header; returns the byte offset of the values, and the shape.
     private static func shape(
         of file: MappedFile
