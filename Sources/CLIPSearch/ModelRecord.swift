@@ -159,6 +159,38 @@ extension ModelRecord {
     }
 }
 
+// MARK: in the metadata of a Parquet file
+
+extension ModelRecord {
+    /// Reads a record from the metadata of a Parquet file; nil if the metadata does not state the
+    /// model's name, fingerprint, dimension and precision.
+    package init?(metadata: [(key: String, value: String)]) {
+        let values = Dictionary(metadata.map { ($0.key, $0.value) }) { first, _ in first }
+        guard let name = values["clip.model"], let fingerprint = values["clip.fingerprint"],
+            let dimension = values["clip.dimension"].flatMap({ Int($0) }),
+            let precision = values["clip.precision"].flatMap(Precision.init)
+        else { return nil }
+        self.init(
+            name: name, fingerprint: fingerprint, dimension: dimension, precision: precision,
+            activation: values["clip.activation"].flatMap(Activation.init),
+            resolution: values["clip.resolution"].flatMap { Int($0) },
+            isNormalized: values["clip.normalized"].flatMap { Bool($0) })
+    }
+
+    /// The record as metadata of a Parquet file.
+    package var metadata: [(key: String, value: String)] {
+        var pairs = [
+            (key: "clip.model", value: name), (key: "clip.fingerprint", value: fingerprint),
+            (key: "clip.dimension", value: "\(dimension)"),
+            (key: "clip.precision", value: precision.rawValue),
+        ]
+        if let activation { pairs.append((key: "clip.activation", value: activation.rawValue)) }
+        if let resolution { pairs.append((key: "clip.resolution", value: "\(resolution)")) }
+        if let isNormalized { pairs.append((key: "clip.normalized", value: "\(isNormalized)")) }
+        return pairs
+    }
+}
+
 // MARK: in an index
 
 extension IndexDatabase {

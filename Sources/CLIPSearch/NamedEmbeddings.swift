@@ -119,6 +119,14 @@ public struct NamedEmbeddings: Sendable {
         }
     }
 
+    /// Makes a collection of vectors, one after the other in `values`, and their names.
+    init(files: [FilePath], values: [Float], dimension: Int, model: ModelRecord?) {
+        self.files = files
+        self.values = values
+        self.dimension = dimension
+        self.model = model
+    }
+
     /// Reads all vectors of a table, with their names and the record of their model.
     ///
     /// - Throws: `CLIPError.unreadableFile`, also if a vector contains NaN or infinity.

@@ -76,6 +76,7 @@ package final class ExportStream {
     let name: String
     /// The file; nil for a device or a pipe, which is written in place, and for a closure.
     private let file: GrowingFile?
+    private let device: OutputFile?
     private let body: ([UInt8]) throws(FileError) -> Void
 
     /// Creates a file, which gets its name when it is finished; or writes to the device, pipe or
@@ -84,14 +85,14 @@ package final class ExportStream {
     /// - Throws: `EmbeddingFileError.unwritable`.
     package init(_ path: FilePath) throws(EmbeddingFileError) {
         name = path.description
-        (file, body) = try naming(path.description) { () throws(FileError) in
+        (file, device, body) = try naming(path.description) { () throws(FileError) in
             guard !Files.isWrittenThrough(path.bytes) else {
                 let output = try OutputFile(path: path.bytes)
-                return (nil, { bytes throws(FileError) in try output.write(bytes) })
+                return (nil, output, { bytes throws(FileError) in try output.write(bytes) })
             }
             let file = try GrowingFile(path: path.bytes)
             try file.truncate(to: 0)
-            return (file, { bytes throws(FileError) in try file.append(bytes) })
+            return (file, nil, { bytes throws(FileError) in try file.append(bytes) })
         }
     }
 
@@ -99,7 +100,7 @@ package final class ExportStream {
     package init(name: String, _ body: @escaping ([UInt8]) throws(FileError) -> Void) {
         self.name = name
         self.body = body
-        file = nil
+        (file, device) = (nil, nil)
     }
 
     func write(_ bytes: [UInt8]) throws(EmbeddingFileError) {
@@ -107,7 +108,10 @@ package final class ExportStream {
     }
 
     func finish() throws(EmbeddingFileError) {
-        try naming(name) { () throws(FileError) in try file?.finish() }
+        try naming(name) { () throws(FileError) in
+            try file?.finish()
+            try device?.finish()
+        }
     }
 
     /// Removes the unfinished file.

@@ -147,5 +147,5 @@ struct NamesFile {
 
 extension FilePath {
     /// True if the bytes are valid UTF-8.
-    package var isUTF8: Bool { String(validating: bytes, as: UTF8.self) != nil }
+    var isUTF8: Bool { bytes.isUTF8 }
 }

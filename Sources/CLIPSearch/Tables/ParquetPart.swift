@@ -8,89 +8,63 @@ struct ParquetPart: TablePart {
     let rowCount: Int
     let dimension: Int
     let textCount: Int
+    let hasOtherNames: Bool
     let columns: [ParquetColumn]
     private let vectorColumn: String
-    private let nameColumns: (name: String?, bytes: String?, kind: String?)
-    private let firstRow: Int
-
-    /// The columns of names, in the order of preference.
-    private static let nameColumns = ["path", "image_path", "text"]
+    /// The column that tells texts from images; nil if there is none.
+    private let kindColumn: String?
 
     /// Opens a file.
     ///
-    /// - Parameters:
-    ///   - path: The path of the file.
-    ///   - firstRow: The number of rows in earlier parts.
-    /// - Throws: `FileError`, also if it has no column of vectors or no rows, and if its model
-    ///   record states another number of dimensions.
-    init(_ path: FilePath, firstRow: Int = 0) throws(FileError) {
+    /// - Throws: `FileError`, also if it has no column of vectors, and if its metadata states a
+    ///   model of another dimension.
+    init(_ path: FilePath) throws(FileError) {
         let file = try ParquetFile(path)
         self.path = path
-        self.firstRow = firstRow
-        (vectorColumn, dimension) = try Self.vectorColumn(of: file)
+        (vectorColumn, dimension) = try NamedEmbeddings.vectorColumn(of: file)
         rowCount = file.rowCount
         model = ModelRecord(metadata: file.metadata)
         if let model, model.dimension != dimension {
             throw FileError(
                 reason: """
-                    its metadata state a model of \(model.dimension) dimensions, but its column \
-                    \(vectorColumn) has \(dimension)
+                    its vectors have \(dimension) dimensions, but its metadata states \
+                    \(model.dimension)
                     """)
         }
-        nameColumns = Self.nameColumns(of: file)
-        let taken = [nameColumns.name, nameColumns.bytes, nameColumns.kind].compactMap(\.self)
-        let vectors = file.vectorColumns.map(\.name)
-        columns = file.columns.filter { !taken.contains($0.name) && !vectors.contains($0.name) }
-            .map { ParquetColumn(name: $0.name, kind: $0.kind, isOptional: true) }
-        guard nameColumns.name != "text" else {
-            textCount = rowCount
-            return
+        let names = NamedEmbeddings.nameColumns(of: file)
+        hasOtherNames = names.contains(ParquetTable.pathBytes)
+        let kind = file.columns.first {
+            $0.name == EmbeddingTable.kindColumn && $0.kind == .string
+                && names.contains(ParquetTable.path)
         }
-        var texts = 0
-        if let kind = nameColumns.kind {
-            for group in file.rowGroups.indices {
-                texts += try file.values(of: kind, rowGroup: group).count(where: Self.isText)
+        // Another table may have a column of this name with other values.
+        var texts: Int?
+        if let kind { texts = try Self.textCount(of: file, kind.name) }
+        kindColumn = texts == nil ? nil : kind?.name
+        textCount = texts ?? 0
+        let taken = names + file.vectorColumns.map(\.name) + [kindColumn].compactMap(\.self)
+        columns = file.columns.filter { !taken.contains($0.name) }
+            .map { ParquetColumn(name: $0.name, kind: $0.kind, isOptional: true) }
+    }
+
+    private static let text = ParquetValue.string(Array("text".utf8))
+    private static let image = ParquetValue.string(Array("image".utf8))
+
+    /// Returns the number of rows that are texts; nil if a value is neither "text" nor "image".
+    private static func textCount(
+        of file: ParquetFile, _ column: String
+    ) throws(FileError) -> Int? {
+        var count = 0
+        for group in file.rowGroups.indices {
+            for value in try file.values(of: column, rowGroup: group) {
+                guard value == text || value == image else { return nil }
+                if value == text { count += 1 }
             }
         }
-        textCount = texts
-    }
-
-    /// Returns the column of vectors: `embedding`, or the only one.
-    private static func vectorColumn(
-        of file: ParquetFile
-    ) throws(FileError) -> (String, Int) {
-        let all = file.vectorColumns
-        let named = all.first { $0.name == "embedding" } ?? (all.count == 1 ? all.first : nil)
-        guard let named, named.dimension > 0 else {
-            let names = all.map(\.name).joined(separator: ", ")
-            throw FileError(
-                reason: all.isEmpty
-                    ? "expected a column of vectors (lists of float32 of one length), found none"
-                    : "expected one column of vectors or one named embedding, found \(names)")
-        }
-        return (named.name, named.dimension)
-    }
-
-    private static func nameColumns(
-        of file: ParquetFile
-    ) -> (name: String?, bytes: String?, kind: String?) {
-        func has(_ name: String, _ kind: ParquetColumn.Kind) -> Bool {
-            file.columns.contains { $0.name == name && $0.kind == kind }
-        }
-        let name = nameColumns.first { has($0, .string) }
-        return (
-            name, name == "path" && has("path_bytes", .bytes) ? "path_bytes" : nil,
-            name == "path" && has(EmbeddingTable.kindColumn, .string)
-                ? EmbeddingTable.kindColumn : nil
-        )
-    }
-
-    fileprivate static func isText(_ value: ParquetValue) -> Bool {
-        value == .string(Array("text".utf8))
+        return count
     }
 
     var files: [FilePath] { [path] }
-    var hasOtherNames: Bool { nameColumns.bytes != nil }
 
     func rows() throws(FileError) -> any TableRows { Rows(self, try ParquetFile(path)) }
 
@@ -122,37 +96,21 @@ struct ParquetPart: TablePart {
 
         private mutating func readGroup() throws(FileError) {
             group += 1
-            guard group < file.rowGroups.count else {
+            guard group < file.rowGroups.count, file.rowCount == part.rowCount else {
                 throw FileError(reason: "it has changed while it was read")
             }
             let rows = file.rowGroups[group]
             // The old group is released before the next one is read.
             all = EmbeddingBlock(names: [], isText: [], fields: [], vectors: [])
-            all.names = try names(rows)
-            if part.textCount == part.rowCount {
-                all.isText = rows.map { _ in true }
-            } else if let kind = part.nameColumns.kind {
-                all.isText = try file.values(of: kind, rowGroup: group).map(ParquetPart.isText)
-            }
-            if !part.columns.isEmpty {
-                var values: [[ParquetValue]] = []
-                for column in part.columns {
-                    values.append(try file.values(of: column.name, rowGroup: group))
-                    guard values.last?.count == rows.count else {
-                        throw FileError(
-                            reason: """
-                                expected \(rows.count) values in row group \(group) of \
-                                \(column.name), found \(values.last?.count ?? 0)
-                                """)
-                    }
-                }
-                all.fields = rows.indices.map { row in
-                    values.map { $0[row - rows.startIndex] }
+            all.names = try NamedEmbeddings.names(of: file, group)
+            if let kind = part.kindColumn {
+                all.isText = try file.values(of: kind, rowGroup: group).map {
+                    $0 == ParquetPart.text
                 }
             }
+            all.fields = try file.fields(part.columns, rowGroup: group)
             all.vectors = try file.vectors(of: part.vectorColumn, rowGroup: group)
-            guard all.vectors.count == rows.count * part.dimension, all.names.count == rows.count
-            else {
+            guard all.vectors.count == rows.count * part.dimension else {
                 throw FileError(
                     reason: """
                         expected \(rows.count) x \(part.dimension) numbers in row group \(group) \
@@ -161,26 +119,30 @@ struct ParquetPart: TablePart {
             }
             done = 0
         }
+    }
+}
 
-        private func names(_ rows: Range<Int>) throws(FileError) -> [FilePath] {
-            guard let column = part.nameColumns.name else {
-                return rows.map { FilePath("\(part.firstRow + $0)") }
+extension ParquetFile {
+    /// Returns the values of columns in a row group, row by row; empty if there are no columns.
+    ///
+    /// - Throws: `FileError`, also if a column has not one value for each row.
+    func fields(
+        _ columns: [ParquetColumn], rowGroup group: Int
+    ) throws(FileError) -> [[ParquetValue]] {
+        guard !columns.isEmpty else { return [] }
+        let count = rowGroups[group].count
+        var all: [[ParquetValue]] = []
+        for column in columns {
+            let values = try self.values(of: column.name, rowGroup: group)
+            guard values.count == count else {
+                throw FileError(
+                    reason: """
+                        expected \(count) values in row group \(group) of the column \
+                        \(column.name), found \(values.count)
+                        """)
             }
-            var names: [FilePath] = []
-            names.reserveCapacity(rows.count)
-            for value in try file.values(of: column, rowGroup: group) {
-                guard case .string(let bytes) = value else {
-                    let row = rows.lowerBound + names.count
-                    throw FileError(
-                        reason: "row \(row), counted from 0, has no value in the column \(column)")
-                }
-                names.append(FilePath(bytes))
-            }
-            guard let bytes = part.nameColumns.bytes else { return names }
-            for (row, value) in try file.values(of: bytes, rowGroup: group).enumerated() {
-                if case .bytes(let bytes) = value { names[row] = FilePath(bytes) }
-            }
-            return names
+            all.append(values)
         }
+        return (0..<count).map { row in all.map { $0[row] } }
     }
 }

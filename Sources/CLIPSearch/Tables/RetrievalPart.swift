@@ -76,7 +76,7 @@ struct RetrievalPart: TablePart {
         /// The rows of the current row group.
         private var loaded = 0..<0
         private var names: [FilePath] = []
-        private var values: [[ParquetValue]] = []
+        private var fields: [[ParquetValue]] = []
 
         init(_ part: RetrievalPart, _ file: ParquetFile?) {
             self.part = part
@@ -98,7 +98,7 @@ struct RetrievalPart: TablePart {
                 block.names = Array(names[(rows.lowerBound - start)..<(rows.upperBound - start)])
             }
             if !part.columns.isEmpty {
-                block.fields = rows.map { row in values.map { $0[row - start] } }
+                block.fields = Array(fields[(rows.lowerBound - start)..<(rows.upperBound - start)])
             }
             return block
         }
@@ -109,21 +109,17 @@ struct RetrievalPart: TablePart {
                 throw FileError(reason: "its metadata have changed while they were read")
             }
             loaded = file.rowGroups[group]
-            (names, values) = ([], [])
-            for column in part.columns {
-                values.append(try file.values(of: column.name, rowGroup: group))
+            (names, fields) = ([], [])
+            fields = try file.fields(part.columns, rowGroup: group)
+            guard let column = part.nameColumn else { return }
+            names = try file.values(of: column, rowGroup: group).map { value in
+                if case .string(let bytes) = value { FilePath(bytes) } else { FilePath("") }
             }
-            if let column = part.nameColumn {
-                names = try file.values(of: column, rowGroup: group).map { value in
-                    if case .string(let bytes) = value { FilePath(bytes) } else { FilePath("") }
-                }
-            }
-            let counts = values.map(\.count) + (part.nameColumn == nil ? [] : [names.count])
-            guard counts.allSatisfy({ $0 == loaded.count }) else {
+            guard names.count == loaded.count else {
                 throw FileError(
                     reason: """
-                        expected \(loaded.count) values in each column of row group \(group) of \
-                        the metadata, found \(counts)
+                        expected \(loaded.count) values of \(column) in row group \(group) of the \
+                        metadata, found \(names.count)
                         """)
             }
         }

@@ -90,14 +90,9 @@ extension EmbeddingTable {
     /// Opens the parts of a folder of Parquet files; files without rows are left out.
     static func parquetParts(_ folder: FilePath) throws(FileError) -> [any TablePart] {
         var parts: [any TablePart] = []
-        var rows = 0
         for path in try parquetFiles(in: folder) {
-            let part = try naming(path) { () throws(FileError) in
-                try ParquetPart(path, firstRow: rows)
-            }
-            guard part.rowCount > 0 else { continue }
-            parts.append(part)
-            rows += part.rowCount
+            let part = try naming(path) { () throws(FileError) in try ParquetPart(path) }
+            if part.rowCount > 0 { parts.append(part) }
         }
         return parts
     }
