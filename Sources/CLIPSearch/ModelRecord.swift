@@ -102,6 +102,24 @@ extension ModelRecord {
         return (try? FileStatus(path: shared.bytes)) == nil ? nil : try ModelRecord(shared)
     }
 
+    /// Reads the model record of a `.npy` file whose vectors have a number of dimensions.
+    ///
+    /// - Throws: `FileError`, also if the record states another number of dimensions.
+    static func read(
+        besideNPY path: FilePath, dimension: Int
+    ) throws(FileError) -> ModelRecord? {
+        guard let model = try read(besideNPY: path) else { return nil }
+        guard model.dimension == dimension else {
+            throw FileError(
+                reason: """
+                    its vectors have \(dimension) dimensions, but the model record beside it \
+                    (\(file(besideNPY: path)) or clip-model.json) states \(model.dimension): \
+                    remove the record if it belongs to other vectors
+                    """)
+        }
+        return model
+    }
+
     init(_ path: FilePath) throws(FileError) {
         let bytes = try readFile(path: path.bytes, limit: 1 << 20)
         let object = try? JSONValue(parsing: bytes)
@@ -138,6 +156,38 @@ extension ModelRecord {
         try file.truncate(to: 0)
         try file.append(JSONValue.object(members).bytes + [UInt8(ascii: "\n")])
         try file.finish()
+    }
+}
+
+// MARK: in the metadata of a Parquet file
+
+extension ModelRecord {
+    /// Reads a record from the metadata of a Parquet file; nil if the metadata does not state the
+    /// model's name, fingerprint, dimension and precision.
+    package init?(metadata: [(key: String, value: String)]) {
+        let values = Dictionary(metadata.map { ($0.key, $0.value) }) { first, _ in first }
+        guard let name = values["clip.model"], let fingerprint = values["clip.fingerprint"],
+            let dimension = values["clip.dimension"].flatMap({ Int($0) }),
+            let precision = values["clip.precision"].flatMap(Precision.init)
+        else { return nil }
+        self.init(
+            name: name, fingerprint: fingerprint, dimension: dimension, precision: precision,
+            activation: values["clip.activation"].flatMap(Activation.init),
+            resolution: values["clip.resolution"].flatMap { Int($0) },
+            isNormalized: values["clip.normalized"].flatMap { Bool($0) })
+    }
+
+    /// The record as metadata of a Parquet file.
+    package var metadata: [(key: String, value: String)] {
+        var pairs = [
+            (key: "clip.model", value: name), (key: "clip.fingerprint", value: fingerprint),
+            (key: "clip.dimension", value: "\(dimension)"),
+            (key: "clip.precision", value: precision.rawValue),
+        ]
+        if let activation { pairs.append((key: "clip.activation", value: activation.rawValue)) }
+        if let resolution { pairs.append((key: "clip.resolution", value: "\(resolution)")) }
+        if let isNormalized { pairs.append((key: "clip.normalized", value: "\(isNormalized)")) }
+        return pairs
     }
 }
 

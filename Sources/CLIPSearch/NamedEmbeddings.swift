@@ -81,8 +81,8 @@ public struct NamedEmbeddings: Sendable {
         try writer.finish()
     }
 
-    /// Reads vectors that NumPy or `EmbeddingWriter` wrote, float32 [rows, dimension], and the
-    /// names beside them.
+    /// Reads vectors that NumPy or `EmbeddingWriter` wrote, float32 or float16 [rows,
+    /// dimension], and the names beside them.
     ///
     /// Without a file of names, the rows are named by their numbers, from 0.
     ///
@@ -91,22 +91,14 @@ public struct NamedEmbeddings: Sendable {
     ///   another dimension.
     package init(npy path: FilePath) throws(CLIPError) {
         do throws(FileError) {
-            let file = try MappedFile(path: path.bytes)
-            let (offset, rows, dimension) = try Self.shape(of: file)
-            self.dimension = dimension
-            values = file.floats(at: offset, count: rows * dimension)
-            guard values.allSatisfy(\.isFinite) else {
+            let file = try NPYFile(path)
+            let rows = file.rowCount
+            dimension = file.dimension
+            values = file.values(ofRows: 0..<rows)
+            guard firstNonFinite(values[...]) == nil else {
                 throw FileError(reason: "it contains NaN or infinity")
             }
-            model = try ModelRecord.read(besideNPY: path)
-            if let model, model.dimension != dimension {
-                throw FileError(
-                    reason: """
-                        its vectors have \(dimension) dimensions, but the model record beside it \
-                        (\(ModelRecord.file(besideNPY: path)) or clip-model.json) states \
-                        \(model.dimension): remove the record if it belongs to other vectors
-                        """)
-            }
+            model = try ModelRecord.read(besideNPY: path, dimension: dimension)
             let beside = FilePath(path.bytes.dropLast(4) + ".names.jsonl".utf8)
             guard path.pathExtension == "npy", (try? FileStatus(path: beside.bytes)) != nil else {
                 files = (0..<rows).map { FilePath("\($0)") }
@@ -127,48 +119,26 @@ public struct NamedEmbeddings: Sendable {
         }
     }
 
-    /// Parses the header; returns the byte offset of the values, and the shape.
-    private static func shape(
-        of file: MappedFile
-    ) throws(FileError) -> (offset: Int, rows: Int, dimension: Int) {
-        let magic = [0x93] + Array("NUMPY".utf8)
-        guard file.count >= 12, file.bytes(0..<6) == magic else {
-            throw FileError(reason: "it is not a .npy file of NumPy")
-        }
-        let isLong = file.number(6, 1) >= 2
-        let start = isLong ? 12 : 10
-        let length = Int(file.number(8, isLong ? 4 : 2))
-        guard length <= file.count - start else { throw FileError(reason: "it is truncated") }
-        let header = String(decoding: file.bytes(start..<(start + length)), as: UTF8.self)
-        let shape = header.firstRange(of: "'shape': (").map { header[$0.upperBound...] } ?? ""
-        let sides = shape.prefix { $0 != ")" }.split(separator: ",")
-            .map { Int($0.filter { $0 != " " }) }
-        if sides.count == 2, sides[0] == 0 { throw FileError(reason: "it has no rows") }
-        guard header.contains("'<f4'"), header.contains("'fortran_order': False"),
-            sides.count == 2, let rows = sides[0], let dimension = sides[1], rows > 0, dimension > 0
-        else {
-            throw FileError(
-                reason:
-                    "unsupported array: expected float32 rows ('<f4', [rows, dimension]), found "
-                    + header.filter { !$0.isNewline }.trimmed)
-        }
-        let (count, overflow) = rows.multipliedReportingOverflow(by: dimension)
-        guard !overflow, count == (file.count - start - length) / 4 else {
-            throw FileError(
-                reason: """
-                    expected \(rows) x \(dimension) numbers after its header, found \
-                    \((file.count - start - length) / 4)
-                    """)
-        }
-        return (start + length, rows, dimension)
+    /// Makes a collection of vectors, one after the other in `values`, and their names.
+    init(files: [FilePath], values: [Float], dimension: Int, model: ModelRecord?) {
+        self.files = files
+        self.values = values
+        self.dimension = dimension
+        self.model = model
     }
-}
 
-extension String {
-    /// The string without trailing spaces.
-    fileprivate var trimmed: String {
-        var text = self[...]
-        while text.last == " " { text.removeLast() }
-        return String(text)
+    /// Reads all vectors of a table, with their names and the record of their model.
+    ///
+    /// - Throws: `CLIPError.unreadableFile`, also if a vector contains NaN or infinity.
+    package init(_ table: EmbeddingTable) throws(CLIPError) {
+        dimension = table.dimension
+        model = table.model
+        files.reserveCapacity(table.rowCount)
+        values.reserveCapacity(table.rowCount * table.dimension)
+        var blocks = table.blocks()
+        while let block = try blocks.next() {
+            files += block.names
+            values += block.vectors
+        }
     }
 }

@@ -37,7 +37,7 @@ struct Clip: ParsableCommand {
             """,
         subcommands: [
             Zeroshot.self, Encode.self, Index.self, Search.self, Dedupe.self, Cluster.self,
-            Map.self, Similarity.self, Score.self, Eval.self, Probe.self, Serve.self,
+            Map.self, Export.self, Similarity.self, Score.self, Eval.self, Probe.self, Serve.self,
             Worker.self, Tokenize.self, Preprocess.self, Models.self, Pull.self, Info.self,
             Verify.self,
             Convert.self, Merge.self, Bench.self, Version.self,

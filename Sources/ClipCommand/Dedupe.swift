@@ -33,9 +33,11 @@ struct Dedupe: ParsableCommand {
 
     @Argument(
         help: ArgumentHelp(
-            "Compare the images of an indexed folder, or the rows of an .npy from clip encode.",
-            valueName: "vectors"),
-        completion: .file(extensions: ["npy"]))
+            """
+            Compare the images of an indexed folder, or the rows of an .npy file from clip encode, \
+            of Parquet, or of a folder of them (shards, Spark, clip-retrieval).
+            """, valueName: "vectors"),
+        completion: .file(extensions: ["npy", "parquet"]))
     var source: String?
 
     @Option(
@@ -45,7 +47,10 @@ struct Dedupe: ParsableCommand {
             valueName: "cosine"))
     var threshold: Float = 0.97
 
-    @Flag(help: "Print only paths of duplicates (for an .npy: of similar images), one per line.")
+    @Flag(
+        help:
+            "Print only paths of duplicates (for files of vectors: of similar images), one per line."
+    )
     var paths = false
 
     @Flag(
@@ -126,7 +131,7 @@ struct Dedupe: ParsableCommand {
         let found = loaded.without(names.map { $0.gone.union($0.links) } ?? [])
         guard found.images != nil || moveTo == nil && !delete else {
             throw Failure(
-                "--move-to and --delete need an indexed folder, not a .npy file",
+                "--move-to and --delete need an indexed folder, not files of vectors",
                 status: 2)
         }
         let log = log.map { FilePath(argument: $0) }

@@ -145,6 +145,15 @@ extension Map: FileArguments {
     }
 }
 
+extension Export: FileArguments {
+    var fileArguments: [FileArgument] {
+        [
+            FileArgument("the argument for vectors", vectors.source),
+            FileArgument("--output", output),
+        ]
+    }
+}
+
 extension Preprocess: FileArguments {
     var fileArguments: [FileArgument] {
         [

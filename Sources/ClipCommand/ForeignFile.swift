@@ -21,6 +21,7 @@ enum ForeignFile {
         if starts("GIF8") { return "a GIF image" }
         if starts("%PDF") { return "a PDF document" }
         if starts([0x93] + Array("NUMPY".utf8)) { return "a .npy array" }
+        if starts("PAR1") { return "a Parquet file; clip search and clip export read its vectors" }
         if starts([0x1F, 0x8B]) { return "a gzip archive; unpack it first" }
         if starts("<!DOCTYPE") || starts("<!doctype") || starts("<html") {
             return "an HTML page; download the weights themselves"

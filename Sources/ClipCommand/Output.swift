@@ -69,6 +69,13 @@ private func writeToOutput(_ bytes: [UInt8]) {
     if fwrite(bytes, 1, bytes.count, stdout) < bytes.count { OutputFailure.store() }
 }
 
+/// Writes bytes to standard output, after those that were printed.
+///
+/// - Throws: `FileError` if they cannot be written.
+func writeToStandardOutput(_ bytes: [UInt8]) throws(FileError) {
+    guard fwrite(bytes, 1, bytes.count, stdout) == bytes.count else { throw .last() }
+}
+
 /// Runs an operation on an output file; an error of it names the file.
 ///
 /// - Throws: `Failure` with the path and the reason.

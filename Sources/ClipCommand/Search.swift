@@ -41,9 +41,11 @@ struct Search: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Search an indexed folder, or an .npy file from clip encode.",
-            valueName: "folder"),
-        completion: .file(extensions: ["npy"]))
+            """
+            Search an indexed folder, an .npy file from clip encode, Parquet, or a folder of them \
+            (shards, Spark, clip-retrieval).
+            """, valueName: "folder"),
+        completion: .file(extensions: ["npy", "parquet"]))
     var index = "."
 
     @Option(
@@ -107,9 +109,9 @@ struct Search: ParsableCommand {
             throw ValidationError(
                 "--preview and \(json ? "--json" : "-0") cannot be combined.")
         }
-        if filters.isGiven && FilePath(index).pathExtension == "npy" {
+        if filters.isGiven, let layout = EmbeddingTable.layout(of: FilePath(argument: index)) {
             throw ValidationError(
-                "\(filters.description) needs an indexed folder, not an .npy file.")
+                "\(filters.description) needs an indexed folder, not \(layout.description).")
         }
         if top < 1 { throw ValidationError("--top must be at least 1, not \(top).") }
     }

@@ -143,10 +143,9 @@ extension Search {
     func openTarget(reusing old: SearchTarget? = nil) throws -> SearchTarget {
         let path = FilePath(argument: index)
         try VectorOptions.checkExists(index)
-        if path.pathExtension == "npy" {
-            let stored = try NamedEmbeddings(npy: path)
+        if let stored = try VectorOptions.storedVectors(at: path) {
             let loaded =
-                try stored.model.map { try model.load($0, of: .npy(path), common).model }
+                try stored.model.map { try model.load($0, of: .file(path), common).model }
                 ?? model.load(forVectorsOf: stored.dimension, common)
             let name = try stored.model?.name ?? model.name()
             return SearchTarget(stored, following(loaded), name: name, at: path)

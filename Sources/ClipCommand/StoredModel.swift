@@ -9,18 +9,19 @@ import CLIPSearch
     import Foundation
 #endif
 
-/// The location of data that are stored with a record of their model: vectors in an index or a
-/// `.npy` file, or a probe.
+/// The location of data that are stored with a record of their model: vectors in an index or in
+/// files, or a probe.
 enum StoredVectors {
     case index(of: FilePath)
-    case npy(FilePath)
+    /// A file, or a folder of files.
+    case file(FilePath)
     case probe(FilePath)
 
     /// A phrase for the vectors in messages, such as "the index of photos".
     var description: String {
         switch self {
         case .index(let folder): "the index of \(folder)"
-        case .npy(let path): "\(path)"
+        case .file(let path): "\(path)"
         case .probe(let path): "the probe \(path)"
         }
     }
@@ -31,7 +32,7 @@ enum StoredVectors {
         case .index(let folder):
             return IndexError.otherModel(
                 folder: folder.description, stored: names.own, given: names.other)
-        case .npy(let path):
+        case .file(let path):
             return Failure(
                 """
                 the vectors in \(path) were made with \(names.own) and cannot be compared with \
@@ -50,7 +51,7 @@ enum StoredVectors {
         let path =
             switch self {
             case .index(let folder): folder
-            case .npy(let path), .probe(let path): path
+            case .file(let path), .probe(let path): path
             }
         var folder = absolutePath("\(path)")
         var found: [String] = []

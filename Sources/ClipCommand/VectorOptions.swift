@@ -13,9 +13,11 @@ import CLIPSearch
 struct VectorOptions: ParsableArguments {
     @Argument(
         help: ArgumentHelp(
-            "Read the vectors of an indexed folder, or of an .npy file from clip encode.",
-            valueName: "vectors"),
-        completion: .file(extensions: ["npy"]))
+            """
+            Read the vectors of an indexed folder, of an .npy file from clip encode, of Parquet, \
+            or of a folder of them (shards, Spark, clip-retrieval).
+            """, valueName: "vectors"),
+        completion: .file(extensions: ["npy", "parquet"]))
     var source: String
 
     /// Rejects a path at which nothing exists.
@@ -29,8 +31,20 @@ struct VectorOptions: ParsableArguments {
         throw Failure(
             """
             cannot read \(source): No such file or directory; give an indexed folder, or an .npy \
-            file from clip encode
+            or Parquet file from clip encode
             """)
+    }
+
+    /// Reads the vectors of a file, or of a folder of files; nil for a folder to be opened as an
+    /// index.
+    ///
+    /// - Throws: `CLIPError.unreadableFile`.
+    static func storedVectors(at path: FilePath) throws -> NamedEmbeddings? {
+        switch EmbeddingTable.layout(of: path) {
+        case nil: nil
+        case .npy: try NamedEmbeddings(npy: path)
+        default: try NamedEmbeddings(EmbeddingTable(path))
+        }
     }
 
     func load(_ threading: ThreadOptions) throws -> Vectors { try Self.load(source, threading) }
@@ -38,11 +52,10 @@ struct VectorOptions: ParsableArguments {
     static func load(_ source: String, _ threading: ThreadOptions) throws -> Vectors {
         try checkExists(source)
         let path = FilePath(argument: source)
-        if path.pathExtension == "npy" {
-            let stored = try NamedEmbeddings(npy: path)
+        if let stored = try storedVectors(at: path) {
             return Vectors(
                 names: stored.files, embeddings: stored.embeddings,
-                origin: stored.model.map { ($0, .npy(path)) })
+                origin: stored.model.map { ($0, .file(path)) })
         }
         let index = try FolderIndex(folder: path, threads: threading.wanted())
         let contents = try index.contents()

@@ -108,6 +108,19 @@ package final class GrowingFile {
         pending.removeAll(keepingCapacity: true)
     }
 
+    /// Appends bytes, which are written immediately, without a copy.
+    func append(contentsOf bytes: UnsafeRawBufferPointer) throws(FileError) {
+        try flush()
+        guard lseek(descriptor, 0, SEEK_END) >= 0 else { throw .last() }
+        do throws(FileError) {
+            try writeAll(bytes, to: descriptor)
+        } catch {
+            ftruncate(descriptor, off_t(count))
+            throw error
+        }
+        count += bytes.count
+    }
+
     /// Overwrites bytes at an offset; the range must lie within the file.
     package func overwrite(_ bytes: [UInt8], at offset: Int = 0) throws(FileError) {
         precondition(

@@ -9,11 +9,44 @@ package func littleEndianBytes(of numbers: [Float]) -> [UInt8] {
 }
 
 /// Decodes little-endian bytes as float32 numbers.
-package func floats(ofLittleEndian bytes: [UInt8]) -> [Float] {
-    bytes.withUnsafeBytes { buffer in
-        (0..<(bytes.count / 4)).map { index in
-            let bits = buffer.loadUnaligned(fromByteOffset: 4 * index, as: UInt32.self)
-            return Float(bitPattern: UInt32(littleEndian: bits))
+package func floats(ofLittleEndian bytes: [UInt8]) -> [Float] { floats(ofLittleEndian: bytes[...]) }
+
+/// Decodes little-endian bytes as float32 numbers.
+package func floats(ofLittleEndian bytes: ArraySlice<UInt8>) -> [Float] {
+    let count = bytes.count / 4
+    return [Float](unsafeUninitializedCapacity: count) { numbers, initialized in
+        bytes.withUnsafeBytes { buffer in
+            UnsafeMutableRawBufferPointer(numbers)
+                .copyMemory(from: UnsafeRawBufferPointer(rebasing: buffer[..<(4 * count)]))
         }
+        #if !_endian(little)
+            for index in 0..<count {
+                let bits = UInt32(littleEndian: numbers[index].bitPattern)
+                numbers[index] = Float(bitPattern: bits)
+            }
+        #endif
+        initialized = count
+    }
+}
+
+/// Decodes a little-endian number at an offset, which must lie within the bytes.
+package func number<Number: FixedWidthInteger>(
+    _ type: Number.Type, ofLittleEndian bytes: ArraySlice<UInt8>, at offset: Int
+) -> Number {
+    bytes.withUnsafeBytes { buffer in
+        Number(littleEndian: buffer.loadUnaligned(fromByteOffset: offset, as: Number.self))
+    }
+}
+
+extension GrowingFile {
+    /// Appends float32 numbers in little-endian order, which are written at once, without a copy.
+    package func append(littleEndian numbers: ArraySlice<Float>) throws(FileError) {
+        #if _endian(little)
+            try numbers.withUnsafeBufferPointer { (buffer) throws(FileError) in
+                try append(contentsOf: UnsafeRawBufferPointer(buffer))
+            }
+        #else
+            try append(littleEndianBytes(of: Array(numbers)))
+        #endif
     }
 }

@@ -1,3 +1,11 @@
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Musl)
+    internal import Musl
+#else
+    internal import Darwin
+#endif
+
 extension MappedFile {
     /// Returns the little-endian 32-bit number at an offset; its bytes must lie within the file.
     package func uint32(at offset: Int) -> UInt32 {
@@ -14,6 +22,23 @@ extension MappedFile {
     /// Returns the byte at an offset, which must lie within the file.
     package func byte(at offset: Int) -> UInt8 {
         address(of: offset..<(offset + 1)).loadUnaligned(as: UInt8.self)
+    }
+
+    /// Returns the offset of the first byte with a value in a range, which must lie within the file;
+    /// nil if there is none.
+    package func firstOffset(of byte: UInt8, in range: Range<Int>) -> Int? {
+        guard !range.isEmpty else { return nil }
+        let start = address(of: range)
+        guard let found = memchr(start, Int32(byte), range.count) else { return nil }
+        return range.lowerBound + (UnsafeRawPointer(found) - start)
+    }
+
+    /// Returns true if bytes lie at an offset of the file.
+    package func hasBytes(_ bytes: [UInt8], at offset: Int) -> Bool {
+        guard offset >= 0, offset <= count - bytes.count, !bytes.isEmpty else {
+            return bytes.isEmpty
+        }
+        return memcmp(address(of: offset..<(offset + bytes.count)), bytes, bytes.count) == 0
     }
 
     /// Returns the checksum of a range, which must lie within the file.

@@ -4,9 +4,13 @@
 #define CFILES_H
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #if defined(__clang__)
 #pragma clang assume_nonnull begin
+#else
+#define _Nullable
 #endif
 
 // Renames a file of an open folder without replacing anything. Returns 0, or an errno: EEXIST if
@@ -16,6 +20,9 @@ int clip_rename_exclusively(int folder, const char *name, int new_folder, const 
 
 // True if the process ignores a signal. SIG_IGN and the union in struct sigaction are macros.
 bool clip_signal_is_ignored(int signal);
+
+// Continues a CRC-32 of zlib, gzip, PNG and Parquet with further bytes; the CRC of no bytes is 0.
+uint32_t clip_crc32(uint32_t crc, const void *_Nullable bytes, size_t count);
 
 #if defined(__clang__)
 #pragma clang assume_nonnull end

@@ -1,0 +1,65 @@
+internal import Files
+
+/// Returns the value of the metadata key `ARROW:schema`: base64 of the Arrow schema of a table
+/// whose last column has vectors.
+///
+/// With it, Arrow's readers return the vectors as lists of a fixed size.
+///
+/// Source: https://github.com/apache/arrow/blob/main/format/Schema.fbs and Message.fbs
+func arrowSchema(_ columns: [ParquetColumn], vectorColumn: String?, dimension: Int) -> String {
+    /// The numbers of the types in the union `Type`.
+    enum TypeNumber {
+        static let integer: UInt8 = 2, floatingPoint: UInt8 = 3, binary: UInt8 = 4
+        static let utf8: UInt8 = 5, boolean: UInt8 = 6, fixedSizeList: UInt8 = 16
+    }
+    func field(
+        _ name: String, isOptional: Bool, _ type: UInt8, _ fields: [FlatValue?],
+        children: [FlatValue] = []
+    ) -> FlatValue {
+        .table([
+            .string(name), .int8(isOptional ? 1 : 0), .int8(type), .table(fields), nil,
+            .tables(children),
+        ])
+    }
+    var fields = columns.map { column in
+        let (type, parameters): (UInt8, [FlatValue?]) =
+            switch column.kind {
+            case .string: (TypeNumber.utf8, [])
+            case .bytes: (TypeNumber.binary, [])
+            case .integer: (TypeNumber.integer, [.int32(64), .int8(1)])
+            case .double: (TypeNumber.floatingPoint, [.int16(2)])
+            case .boolean: (TypeNumber.boolean, [])
+            }
+        return field(column.name, isOptional: column.isOptional, type, parameters)
+    }
+    if let vectorColumn {
+        let element = field("element", isOptional: false, TypeNumber.floatingPoint, [.int16(1)])
+        fields.append(
+            field(
+                vectorColumn, isOptional: false, TypeNumber.fixedSizeList,
+                [.int32(Int32(dimension))], children: [element]))
+    }
+
+    let schema = FlatValue.table([.int16(0), .tables(fields)])
+    let schemaNumber: UInt8 = 1
+    let version5: Int16 = 4
+    let message = flatBuffer(.table([.int16(version5), .int8(schemaNumber), schema, .int64(0)]))
+    // The message, encapsulated: a mark and the length.
+    var bytes: [UInt8] = [0xFF, 0xFF, 0xFF, 0xFF]
+    bytes.append(littleEndian: UInt32(message.count))
+    return base64(bytes + message)
+}
+
+/// Returns bytes in base64, with padding.
+private func base64(_ bytes: [UInt8]) -> String {
+    let letters = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
+    var text: [UInt8] = []
+    for start in stride(from: 0, to: bytes.count, by: 3) {
+        let group = bytes[start..<min(start + 3, bytes.count)]
+        let bits = (group + [0, 0]).prefix(3).reduce(0) { $0 << 8 | Int($1) }
+        let digits = (0..<4).map { letters[bits >> (18 - 6 * $0) & 63] }
+        text += digits.prefix(group.count + 1)
+        text += Array(repeating: UInt8(ascii: "="), count: 3 - group.count)
+    }
+    return String(decoding: text, as: UTF8.self)
+}

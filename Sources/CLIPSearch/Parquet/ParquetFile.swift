@@ -1,0 +1,185 @@
+package import Files
+
+/// A Parquet file of vectors, mapped; row groups are decoded when they are read.
+///
+/// ```swift
+/// let file = try ParquetFile(FilePath("photos.parquet"))
+/// for group in file.rowGroups.indices {
+///     let names = try file.values(of: "path", rowGroup: group)
+///     let vectors = try file.vectors(of: "embedding", rowGroup: group)
+/// }
+/// ```
+///
+/// Pages of version 1 and 2 are read, uncompressed or compressed with Snappy, with the encodings
+/// PLAIN, dictionary and, for booleans, RLE. Checksums of pages are verified where there are any.
+///
+/// A file may be damaged or malicious. The memory for a column of a row group is at most 128 MB plus
+/// 1024 times the size of the file: Snappy expands at most 22 times, and a file is refused that
+/// states more than 8 rows for each of its bytes, or more than 16 elements of vectors for each byte
+/// of their pages; 1,048,576 rows and 4,194,304 elements are always permitted.
+package final class ParquetFile: Sendable {
+    /// The number of rows.
+    package let rowCount: Int
+    /// The columns with at most one value in each row: strings, bytes, integers, floating-point
+    /// numbers and booleans. Columns of other types, such as dates, are left out.
+    package let columns: [ParquetColumn]
+    /// The columns of lists of floating-point numbers, all of one length: that of the first list.
+    ///
+    /// The dimension is 0 if there are no rows and the metadata `clip.dimension` does not state it.
+    package let vectorColumns: [(name: String, dimension: Int)]
+    /// The metadata of the file, in its order.
+    package let metadata: [(key: String, value: String)]
+    /// The rows of each row group.
+    package let rowGroups: [Range<Int>]
+
+    private let file: MappedFile
+    private let footer: ParquetMetadata
+    private let leaves: [ParquetLeaf]
+    /// The end of the pages.
+    private let limit: Int
+
+    /// Maps a file, and reads its footer.
+    ///
+    /// - Parameter path: The path of the file.
+    /// - Throws: `FileError` if the file cannot be read or is not a Parquet file.
+    package convenience init(_ path: FilePath) throws(FileError) {
+        try self.init(MappedFile(path: path.bytes))
+    }
+
+    /// Reads the footer of a mapped file.
+    init(_ file: MappedFile) throws(FileError) {
+        guard file.count >= 12, file.bytes(0..<4) == parquetMagic else {
+            throw FileError(reason: "it is not a Parquet file", isDamage: true)
+        }
+        let end = file.bytes((file.count - 4)..<file.count)
+        guard end != Array("PARE".utf8) else {
+            throw FileError(reason: "unsupported: its footer is encrypted")
+        }
+        let size = Int(file.uint32(at: file.count - 8))
+        guard end == parquetMagic, size <= file.count - 12 else {
+            throw parquetDamage("it is truncated")
+        }
+        let limit = file.count - 8 - size
+        let footer = try ParquetMetadata(file, limit..<(file.count - 8))
+        let (leaves, count) = try footer.leaves()
+        var groups: [Range<Int>] = []
+        var rows = 0
+        for group in footer.rowGroups {
+            guard group.chunks.count == count, group.rowCount <= footer.rowCount - rows else {
+                throw parquetDamage("its row groups do not fit its schema or its number of rows")
+            }
+            groups.append(rows..<(rows + group.rowCount))
+            rows += group.rowCount
+        }
+        guard rows == footer.rowCount else {
+            throw parquetDamage("expected \(footer.rowCount) rows, found \(rows)")
+        }
+        guard rows <= 1 << 20 + 8 * file.count else {
+            throw parquetDamage("it states \(rows) rows in \(file.count) bytes")
+        }
+        self.file = file
+        self.footer = footer
+        self.leaves = leaves
+        self.limit = limit
+        rowCount = rows
+        rowGroups = groups
+        metadata = footer.pairs
+        columns = leaves.compactMap { leaf in
+            if case .flat(let column) = leaf.shape { column } else { nil }
+        }
+        let stated = footer.pairs.first { $0.key == "clip.dimension" }.flatMap { Int($0.value) }
+        vectorColumns = leaves.filter(\.isVector).map { leaf in
+            let dimension = Self.dimension(of: leaf, file, footer, limit: limit)
+            return (leaf.name, dimension ?? min(max(0, stated ?? 0), 1 << 28))
+        }
+    }
+
+    /// Returns the length of the first list of a column; nil if there are no rows.
+    ///
+    /// The number of values is divided by that of rows where nothing remains; otherwise, some
+    /// list has another length, and the first page is read.
+    private static func dimension(
+        of leaf: ParquetLeaf, _ file: MappedFile, _ footer: ParquetMetadata, limit: Int
+    ) -> Int? {
+        guard let group = footer.rowGroups.first(where: { $0.rowCount > 0 }) else { return nil }
+        let chunk = group.chunks[leaf.index]
+        let quotient = chunk.valueCount / group.rowCount
+        guard !chunk.valueCount.isMultiple(of: group.rowCount),
+            chunk.valueCount <= valueLimit(chunk),
+            var pages = try? ParquetPageReader(file, leaf, chunk, limit: limit),
+            let page = try? pages.next(dictionary: { _, _ in }),
+            let second = page.repetition.dropFirst().firstIndex(of: 0)
+        else { return quotient }
+        return second
+    }
+
+    /// Returns the largest plausible number of elements of all lists of a row group.
+    private static func valueLimit(_ chunk: ParquetMetadata.Chunk) -> Int {
+        let (limit, overflow) = chunk.size.multipliedReportingOverflow(by: 16)
+        return overflow ? .max : max(1 << 22, limit)
+    }
+
+    /// Decodes the values of a column in a row group.
+    ///
+    /// - Parameters:
+    ///   - column: The name of the column.
+    ///   - rowGroup: The number of the row group.
+    /// - Returns: The values, one for each row.
+    /// - Throws: `FileError` if there is no such column, its compression or encoding is unsupported,
+    ///   or it is damaged.
+    package func values(of column: String, rowGroup: Int) throws(FileError) -> [ParquetValue] {
+        for leaf in leaves where leaf.name == column {
+            guard case .flat(let description) = leaf.shape else { continue }
+            let chunk = footer.rowGroups[rowGroup].chunks[leaf.index]
+            let count = rowGroups[rowGroup].count
+            guard chunk.valueCount == count else {
+                throw parquetDamage(
+                    "column \"\(column)\" has \(chunk.valueCount) values; expected \(count)")
+            }
+            let decoder = ParquetValueDecoder(leaf: leaf, column: description)
+            var pages = try ParquetPageReader(file, leaf, chunk, limit: limit)
+            var dictionary: [ParquetValue]?
+            var values: [ParquetValue] = []
+            values.reserveCapacity(count)
+            while let page = try pages.next(dictionary: { (bytes, count) throws(FileError) in
+                dictionary = try decoder.plain(bytes, count: count)
+            }) {
+                values += try decoder.values(page, dictionary: dictionary, pages)
+            }
+            return values
+        }
+        throw FileError(reason: "it has no column \"\(column)\" of values")
+    }
+
+    /// Decodes the vectors of a column in a row group.
+    ///
+    /// - Parameters:
+    ///   - column: The name of the column.
+    ///   - rowGroup: The number of the row group.
+    /// - Returns: The vectors, one after the other: rows · `dimension` numbers.
+    /// - Throws: `FileError` if there is no such column, its compression or encoding is unsupported,
+    ///   or it is damaged; also for a row that is null, empty, of another length or not finite.
+    package func vectors(of column: String, rowGroup: Int) throws(FileError) -> [Float] {
+        guard let leaf = leaves.first(where: { $0.name == column && $0.isVector }),
+            let dimension = vectorColumns.first(where: { $0.name == column })?.dimension
+        else { throw FileError(reason: "it has no column \"\(column)\" of vectors") }
+        let chunk = footer.rowGroups[rowGroup].chunks[leaf.index]
+        let rows = rowGroups[rowGroup]
+        guard chunk.valueCount <= Self.valueLimit(chunk) else {
+            throw parquetDamage(
+                "column \"\(column)\" states \(chunk.valueCount) values in \(chunk.size) bytes")
+        }
+        var decoder = ParquetVectorDecoder(leaf, dimension: dimension, firstRow: rows.lowerBound)
+        decoder.reserve(chunk.valueCount)
+        var pages = try ParquetPageReader(file, leaf, chunk, limit: limit)
+        var dictionary: [Float]?
+        let plain = decoder
+        while let page = try pages.next(dictionary: { (bytes, count) throws(FileError) in
+            dictionary = try plain.plain(bytes, count: count)
+        }) {
+            try decoder.append(page, dictionary: dictionary, pages)
+        }
+        try decoder.finish(rowCount: rows.count)
+        return decoder.numbers
+    }
+}

@@ -1,0 +1,137 @@
+package import Files
+package import CLIP
+
+/// The names of the columns of a table of embeddings.
+package enum ParquetTable {
+    /// The column of names: strings, in which bytes that are not UTF-8 become U+FFFD.
+    package static let path = "path"
+    /// The column of the exact bytes of names that are not UTF-8; null where `path` is exact. It
+    /// is left out if all names are UTF-8.
+    package static let pathBytes = "path_bytes"
+    /// The column of vectors, the last one.
+    package static let embedding = "embedding"
+
+    /// The columns that may have the names of vectors in files of other software, best first.
+    package static let otherNames = ["image_path", "url", "id", "key"]
+    /// The columns that may have the vectors in files of other software, best first.
+    package static let otherVectors = ["vector", "image_embedding"]
+
+    /// Returns the columns of names.
+    ///
+    /// - Parameter hasOtherBytes: True if some name is not UTF-8.
+    package static func columns(hasOtherBytes: Bool) -> [ParquetColumn] {
+        let columns = [ParquetColumn(name: path, kind: .string, isOptional: false)]
+        return hasOtherBytes
+            ? columns + [ParquetColumn(name: pathBytes, kind: .bytes, isOptional: true)] : columns
+    }
+
+    /// Returns the values of the columns of names.
+    ///
+    /// - Parameters:
+    ///   - name: The name of a row.
+    ///   - hasOtherBytes: True if some name of the table is not UTF-8.
+    package static func values(of name: FilePath, hasOtherBytes: Bool) -> [ParquetValue] {
+        let isExact = name.bytes.isUTF8
+        let path = ParquetValue.string(isExact ? name.bytes : name.bytes.repaired)
+        guard hasOtherBytes else { return [path] }
+        return [path, isExact ? .null : .bytes(name.bytes)]
+    }
+}
+
+extension NamedEmbeddings {
+    /// Reads vectors and names from a Parquet file, of this program or of other software.
+    ///
+    /// The vectors are in the column `embedding`, else `vector` or `image_embedding`, else in the
+    /// only column of vectors. The names are in `path_bytes` and `path`, else in `image_path`,
+    /// `url`, `id` or `key`; a row without a name is named by its number, from 0.
+    ///
+    /// - Parameter path: The path of the file.
+    /// - Throws: `CLIPError.unreadableFile`, also if there are no rows or no such column, for rows
+    ///   of different lengths, null, NaN or infinity, and if the metadata states a model of another
+    ///   dimension.
+    package init(parquet path: FilePath) throws(CLIPError) {
+        do throws(FileError) {
+            self = try Self.read(ParquetFile(path))
+        } catch {
+            throw .unreadableFile(path: path.description, reason: error.reason)
+        }
+    }
+
+    private static func read(_ file: ParquetFile) throws(FileError) -> NamedEmbeddings {
+        let (column, dimension) = try vectorColumn(of: file)
+        guard file.rowCount > 0 else { throw FileError(reason: "it has no rows") }
+        let model = ModelRecord(metadata: file.metadata)
+        if let model, model.dimension != dimension {
+            throw FileError(
+                reason: """
+                    its vectors have \(dimension) dimensions, but its metadata states \
+                    \(model.dimension)
+                    """)
+        }
+        var (names, values): ([FilePath], [Float]) = ([], [])
+        let (count, overflow) = file.rowCount.multipliedReportingOverflow(by: dimension)
+        // The file may state more than it has.
+        if !overflow, file.rowGroups.count > 1 { values.reserveCapacity(min(count, 1 << 26)) }
+        for (group, rows) in file.rowGroups.enumerated() where !rows.isEmpty {
+            let vectors = try file.vectors(of: column, rowGroup: group)
+            if values.isEmpty { values = vectors } else { values += vectors }
+            names += try self.names(of: file, group)
+        }
+        return NamedEmbeddings(
+            files: names, values: values, dimension: dimension, model: model)
+    }
+
+    /// Returns the column of vectors.
+    static func vectorColumn(
+        of file: ParquetFile
+    ) throws(FileError) -> (name: String, dimension: Int) {
+        let columns = file.vectorColumns
+        for name in [ParquetTable.embedding] + ParquetTable.otherVectors {
+            if let column = columns.first(where: { $0.name == name }) { return column }
+        }
+        guard columns.count == 1 else {
+            let found = columns.map(\.name).joined(separator: ", ")
+            throw FileError(
+                reason: """
+                    expected a column "\(ParquetTable.embedding)" of lists of float32, or one \
+                    column of vectors, found \(columns.isEmpty ? "none" : found)
+                    """)
+        }
+        return columns[0]
+    }
+
+    /// Returns the columns that have the names of the rows, best first.
+    static func nameColumns(of file: ParquetFile) -> [String] {
+        let known = [ParquetTable.pathBytes, ParquetTable.path] + ParquetTable.otherNames
+        let columns = known.filter { name in
+            file.columns.contains {
+                $0.name == name && [.string, .bytes, .integer].contains($0.kind)
+            }
+        }
+        // `path` completes `path_bytes`; otherwise, the first column counts.
+        let hasBytes = columns.first == ParquetTable.pathBytes
+        return Array(columns.prefix(hasBytes ? 2 : 1))
+    }
+
+    /// Returns the names of the rows of a group.
+    static func names(of file: ParquetFile, _ group: Int) throws(FileError) -> [FilePath] {
+        let used = nameColumns(of: file)
+        var names: [FilePath?] = Array(repeating: nil, count: file.rowGroups[group].count)
+        for column in used {
+            let values = try file.values(of: column, rowGroup: group)
+            for (index, value) in values.enumerated() where names[index] == nil {
+                switch value {
+                case .string(let bytes), .bytes(let bytes): names[index] = FilePath(bytes)
+                case .integer(let number): names[index] = FilePath("\(number)")
+                case .null, .double, .boolean: break
+                }
+                guard names[index]?.bytes.contains(0) != true else {
+                    let row = file.rowGroups[group].lowerBound + index
+                    throw FileError(
+                        reason: "row \(row) (from 0), column \"\(column)\": it has a NUL byte")
+                }
+            }
+        }
+        return zip(file.rowGroups[group], names).map { $1 ?? FilePath("\($0)") }
+    }
+}

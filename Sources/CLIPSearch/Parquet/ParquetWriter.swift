@@ -1,0 +1,298 @@
+package import Files
+
+/// Writes a Parquet file of rows with vectors, in row groups, as they fill.
+///
+/// ```swift
+/// let file = try GrowingFile(path: Array("photos.parquet".utf8))
+/// let writer = try ParquetWriter(
+///     file, columns: [ParquetColumn(name: "path", kind: .string, isOptional: false)],
+///     vectorColumn: "embedding", dimension: 512, metadata: [])
+/// try writer.append([.string(Array("bike.jpg".utf8))], vector: vector)
+/// try writer.finish()
+/// try file.finish()
+/// ```
+///
+/// The values are not compressed (PLAIN), in data pages of version 1 with checksums. Equal rows and
+/// metadata give equal files. The rows of a group are in memory until it is written:
+/// `rowGroupSize` · `dimension` · 4 bytes of vectors. After an error, the file is incomplete and
+/// the writer must not be used.
+///
+/// Source: https://parquet.apache.org/docs/file-format/
+package final class ParquetWriter {
+    /// The name and version of this writer; the version changes whenever its files change.
+    static let createdBy = "swift-clip version 1.0.0"
+
+    /// The place of a row group in the file.
+    private struct RowGroup {
+        let rowCount: Int
+        let chunks: [Chunk]
+    }
+
+    /// The place of a column's pages in the file.
+    private struct Chunk {
+        let offset: Int
+        let size: Int
+        let valueCount: Int
+        let nullCount: Int
+    }
+
+    private let file: GrowingFile
+    private let vectorColumn: String?
+    private let dimension: Int
+    private let metadata: [(key: String, value: String)]
+    private let rowGroupSize: Int
+    private var rowGroups: [RowGroup] = []
+    private var chunks: [ParquetChunkWriter]
+    private var vectors: [Float] = []
+    private var groupCount = 0
+    /// The number of rows so far.
+    package private(set) var rowCount = 0
+
+    /// Starts a file, whose previous content is removed.
+    ///
+    /// - Parameters:
+    ///   - file: The file to write.
+    ///   - columns: The columns with one value in each row; each needs a name of its own.
+    ///   - vectorColumn: The name of the column of vectors (list of float32), which comes last; nil
+    ///     for a file without vectors, whose dimension is 0.
+    ///   - dimension: The number of dimensions of each vector.
+    ///   - metadata: The file's metadata, in addition to the key `ARROW:schema`.
+    ///   - rowGroupSize: The number of rows of each group, the last one excepted.
+    /// - Throws: `FileError`.
+    package init(
+        _ file: GrowingFile, columns: [ParquetColumn], vectorColumn: String?, dimension: Int,
+        metadata: [(key: String, value: String)], rowGroupSize: Int = 65_536
+    ) throws(FileError) {
+        precondition(
+            vectorColumn == nil ? dimension == 0 : 1...(1 << 28) ~= dimension,
+            "expected 1...\(1 << 28) dimensions, or 0 without vectors, found \(dimension)")
+        precondition(rowGroupSize > 0, "expected at least 1 row, found \(rowGroupSize)")
+        self.file = file
+        self.vectorColumn = vectorColumn
+        self.dimension = dimension
+        self.rowGroupSize = rowGroupSize
+        let schema = arrowSchema(columns, vectorColumn: vectorColumn, dimension: dimension)
+        self.metadata = metadata + [(key: "ARROW:schema", value: schema)]
+        chunks = columns.map { ParquetChunkWriter($0) }
+        try file.truncate(to: 0)
+        try file.append(parquetMagic)
+    }
+
+    /// Appends a row.
+    ///
+    /// - Parameters:
+    ///   - values: The value of each column. Bytes of a string that are not UTF-8 become U+FFFD.
+    ///   - vector: The vector, with `dimension` numbers.
+    /// - Throws: `FileError`.
+    package func append(_ values: [ParquetValue], vector: [Float]) throws(FileError) {
+        try append(rows: [values], vectors: vector[...])
+    }
+
+    /// Appends several rows at once.
+    ///
+    /// - Parameters:
+    ///   - values: The values of each row, one for each column.
+    ///   - vectors: The vectors of the rows, one after the other.
+    /// - Throws: `FileError`.
+    package func append(
+        rows values: [[ParquetValue]], vectors: ArraySlice<Float>
+    ) throws(FileError) {
+        precondition(
+            vectors.count == values.count * dimension,
+            "expected \(values.count) x \(dimension) numbers, found \(vectors.count)")
+        var start = 0
+        while start < values.count {
+            let end = min(values.count, start + rowGroupSize - groupCount)
+            for row in values[start..<end] {
+                precondition(
+                    row.count == chunks.count,
+                    "expected \(chunks.count) values, found \(row.count)")
+                for (index, value) in row.enumerated() { try chunks[index].append(value) }
+            }
+            let first = vectors.startIndex + start * dimension
+            let numbers = vectors[first..<(first + (end - start) * dimension)]
+            groupCount += end - start
+            if groupCount == end - start && groupCount == rowGroupSize {
+                try finishRowGroup(vectors: numbers)
+            } else {
+                reserveVectors()
+                self.vectors.append(contentsOf: numbers)
+                if groupCount == rowGroupSize { try finishRowGroup(vectors: self.vectors[...]) }
+            }
+            start = end
+        }
+    }
+
+    /// Writes the last row group and the footer; the caller finishes the file.
+    package func finish() throws(FileError) {
+        if groupCount > 0 { try finishRowGroup(vectors: vectors[...]) }
+        let footer = self.footer()
+        guard let size = UInt32(exactly: footer.count) else {
+            throw FileError(reason: "its footer is too large (\(footer.count) bytes)")
+        }
+        try file.append(footer)
+        var end: [UInt8] = []
+        end.append(littleEndian: size)
+        try file.append(end + parquetMagic)
+        try file.flush()
+    }
+
+    /// Reserves memory for a row group, up to 256 MB, so that a growing array is not copied.
+    private func reserveVectors() {
+        guard vectors.capacity == 0 else { return }
+        let (count, overflow) = rowGroupSize.multipliedReportingOverflow(by: dimension)
+        vectors.reserveCapacity(overflow ? 1 << 26 : min(count, 1 << 26))
+    }
+
+    private func finishRowGroup(vectors numbers: ArraySlice<Float>) throws(FileError) {
+        var places: [Chunk] = []
+        for index in chunks.indices {
+            chunks[index].finishPage()
+            let chunk = chunks[index]
+            places.append(
+                Chunk(
+                    offset: file.count, size: chunk.pages.count, valueCount: chunk.count,
+                    nullCount: chunk.nullCount))
+            try file.append(chunk.pages)
+            chunks[index].reset()
+        }
+        if vectorColumn != nil { places.append(try append(pagesOf: numbers)) }
+        rowGroups.append(RowGroup(rowCount: groupCount, chunks: places))
+        rowCount += groupCount
+        groupCount = 0
+        vectors.removeAll(keepingCapacity: true)
+    }
+
+    /// Writes the pages of the vectors.
+    private func append(pagesOf numbers: ArraySlice<Float>) throws(FileError) -> Chunk {
+        let rowsPerPage = max(1, parquetPageSize / (4 * dimension))
+        let start = file.count
+        var levels: (rowCount: Int, bytes: [UInt8]) = (0, [])
+        var first = numbers.startIndex
+        while first < numbers.endIndex {
+            let last = min(numbers.endIndex, first + rowsPerPage * dimension)
+            let page = numbers[first..<last]
+            if page.count != levels.rowCount * dimension {
+                levels = (page.count / dimension, listLevels(rowCount: page.count / dimension))
+            }
+            var crc = CRC32()
+            crc.update(levels.bytes[...])
+            crc.update(littleEndian: page)
+            let header = parquetPageHeader(
+                size: levels.bytes.count + 4 * page.count, crc: crc.value, valueCount: page.count)
+            try file.append(header + levels.bytes)
+            try file.append(littleEndian: page)
+            first = last
+        }
+        return Chunk(
+            offset: start, size: file.count - start, valueCount: numbers.count, nullCount: 0)
+    }
+
+    /// Returns the repetition and definition levels of vectors.
+    private func listLevels(rowCount: Int) -> [UInt8] {
+        var repetition = ParquetLevelWriter()
+        var definition = ParquetLevelWriter()
+        for _ in 0..<rowCount {
+            repetition.append(0)
+            repetition.append(1, count: dimension - 1)
+        }
+        definition.append(1, count: rowCount * dimension)
+        return repetition.finish() + definition.finish()
+    }
+}
+
+// MARK: the footer
+
+extension ParquetWriter {
+    /// An element of the schema, which lists the tree of columns from the top down.
+    private struct SchemaElement {
+        let name: String
+        var type: ParquetType?
+        var repetition: ParquetRepetition? = .required
+        var childCount: Int?
+        /// The number of an annotation, in the older and in the newer list of annotations.
+        var annotation: (converted: Int32, logical: Int)?
+    }
+
+    private func type(of kind: ParquetColumn.Kind) -> ParquetType {
+        switch kind {
+        case .string, .bytes: .byteArray
+        case .integer: .int64
+        case .double: .double
+        case .boolean: .boolean
+        }
+    }
+
+    private var schema: [SchemaElement] {
+        let columns = chunks.map(\.column).map { column in
+            SchemaElement(
+                name: column.name, type: type(of: column.kind),
+                repetition: column.isOptional ? .optional : .required,
+                annotation: column.kind == .string ? (converted: 0, logical: 1) : nil)
+        }
+        guard let vectorColumn else {
+            return [SchemaElement(name: "schema", repetition: nil, childCount: columns.count)]
+                + columns
+        }
+        return [SchemaElement(name: "schema", repetition: nil, childCount: columns.count + 1)]
+            + columns + [
+                SchemaElement(
+                    name: vectorColumn, childCount: 1, annotation: (converted: 3, logical: 3)),
+                SchemaElement(name: "list", repetition: .repeated, childCount: 1),
+                SchemaElement(name: "element", type: .float),
+            ]
+    }
+
+    private func footer() -> [UInt8] {
+        var footer = ThriftWriter()
+        footer.field(1, Int32(1))  // the version of the format
+        footer.field(2, structures: schema, write)
+        footer.field(3, Int64(rowCount))
+        footer.field(4, structures: rowGroups, write)
+        footer.field(5, structures: metadata) { writer, pair in
+            writer.field(1, pair.key)
+            writer.field(2, pair.value)
+        }
+        footer.field(6, Self.createdBy)
+        footer.end()
+        return footer.bytes
+    }
+
+    private func write(_ writer: inout ThriftWriter, _ element: SchemaElement) {
+        if let type = element.type { writer.field(1, Int32(type.rawValue)) }
+        if let repetition = element.repetition { writer.field(3, Int32(repetition.rawValue)) }
+        writer.field(4, element.name)
+        if let count = element.childCount { writer.field(5, Int32(count)) }
+        guard let annotation = element.annotation else { return }
+        writer.field(6, annotation.converted)
+        writer.field(10) { $0.field(annotation.logical) { _ in } }
+    }
+
+    private func write(_ writer: inout ThriftWriter, _ group: RowGroup) {
+        let size = group.chunks.reduce(0) { $0 + $1.size }
+        writer.field(1, structures: Array(group.chunks.enumerated())) { writer, item in
+            let (index, chunk) = item
+            writer.field(2, Int64(0))  // deprecated: the place of a copy of the metadata
+            writer.field(3) { self.write(&$0, chunk, column: index) }
+        }
+        writer.field(2, Int64(size))
+        writer.field(3, Int64(group.rowCount))
+        writer.field(5, Int64(group.chunks[0].offset))
+        writer.field(6, Int64(size))
+    }
+
+    private func write(_ writer: inout ThriftWriter, _ chunk: Chunk, column index: Int) {
+        let column = index < chunks.count ? chunks[index].column : nil
+        writer.field(1, Int32((column.map { type(of: $0.kind) } ?? .float).rawValue))
+        writer.field(2, list: [Int32(ParquetEncoding.plain), Int32(ParquetEncoding.runLength)])
+        writer.field(3, list: column.map { [$0.name] } ?? [vectorColumn ?? "", "list", "element"])
+        writer.field(4, Int32(ParquetCodec.none))
+        writer.field(5, Int64(chunk.valueCount))
+        writer.field(6, Int64(chunk.size))
+        writer.field(7, Int64(chunk.size))
+        writer.field(9, Int64(chunk.offset))
+        if column != nil {
+            writer.field(12) { $0.field(3, Int64(chunk.nullCount)) }
+        }
+    }
+}

@@ -1,0 +1,148 @@
+internal import CLIP
+internal import Files
+
+/// A Parquet file as a part of a table.
+struct ParquetPart: TablePart {
+    let path: FilePath
+    let model: ModelRecord?
+    let rowCount: Int
+    let dimension: Int
+    let textCount: Int
+    let hasOtherNames: Bool
+    let columns: [ParquetColumn]
+    private let vectorColumn: String
+    /// The column that tells texts from images; nil if there is none.
+    private let kindColumn: String?
+
+    /// Opens a file.
+    ///
+    /// - Throws: `FileError`, also if it has no column of vectors, and if its metadata states a
+    ///   model of another dimension.
+    init(_ path: FilePath) throws(FileError) {
+        let file = try ParquetFile(path)
+        self.path = path
+        (vectorColumn, dimension) = try NamedEmbeddings.vectorColumn(of: file)
+        rowCount = file.rowCount
+        model = ModelRecord(metadata: file.metadata)
+        if let model, model.dimension != dimension {
+            throw FileError(
+                reason: """
+                    its vectors have \(dimension) dimensions, but its metadata states \
+                    \(model.dimension)
+                    """)
+        }
+        let names = NamedEmbeddings.nameColumns(of: file)
+        hasOtherNames = names.contains(ParquetTable.pathBytes)
+        let kind = file.columns.first {
+            $0.name == EmbeddingTable.kindColumn && $0.kind == .string
+                && names.contains(ParquetTable.path)
+        }
+        // Another table may have a column of this name with other values.
+        var texts: Int?
+        if let kind { texts = try Self.textCount(of: file, kind.name) }
+        kindColumn = texts == nil ? nil : kind?.name
+        textCount = texts ?? 0
+        let taken = names + file.vectorColumns.map(\.name) + [kindColumn].compactMap(\.self)
+        columns = file.columns.filter { !taken.contains($0.name) }
+            .map { ParquetColumn(name: $0.name, kind: $0.kind, isOptional: true) }
+    }
+
+    private static let text = ParquetValue.string(Array("text".utf8))
+    private static let image = ParquetValue.string(Array("image".utf8))
+
+    /// Returns the number of rows that are texts; nil if a value is neither "text" nor "image".
+    private static func textCount(
+        of file: ParquetFile, _ column: String
+    ) throws(FileError) -> Int? {
+        var count = 0
+        for group in file.rowGroups.indices {
+            for value in try file.values(of: column, rowGroup: group) {
+                guard value == text || value == image else { return nil }
+                if value == text { count += 1 }
+            }
+        }
+        return count
+    }
+
+    var files: [FilePath] { [path] }
+
+    func rows() throws(FileError) -> any TableRows { Rows(self, try ParquetFile(path)) }
+
+    /// The rows of the file; one row group is in memory.
+    private struct Rows: TableRows {
+        private let part: ParquetPart
+        private let file: ParquetFile
+        private var group = -1
+        private var done = 0
+        private var all = EmbeddingBlock(names: [], isText: [], fields: [], vectors: [])
+
+        init(_ part: ParquetPart, _ file: ParquetFile) {
+            self.part = part
+            self.file = file
+        }
+
+        mutating func next(_ most: Int) throws(FileError) -> EmbeddingBlock {
+            while done == all.count { try readGroup() }
+            let rows = done..<min(done + most, all.count)
+            done = rows.upperBound
+            let width = part.dimension
+            return EmbeddingBlock(
+                names: Array(all.names[rows]),
+                isText: all.isText.isEmpty ? [] : Array(all.isText[rows]),
+                fields: all.fields.isEmpty ? [] : Array(all.fields[rows]),
+                vectors: Array(
+                    all.vectors[(rows.lowerBound * width)..<(rows.upperBound * width)]))
+        }
+
+        private mutating func readGroup() throws(FileError) {
+            group += 1
+            guard group < file.rowGroups.count, file.rowCount == part.rowCount else {
+                throw FileError(reason: "it has changed while it was read")
+            }
+            let rows = file.rowGroups[group]
+            // The old group is released before the next one is read.
+            all = EmbeddingBlock(names: [], isText: [], fields: [], vectors: [])
+            all.names = try NamedEmbeddings.names(of: file, group)
+            if let kind = part.kindColumn {
+                all.isText = try file.values(of: kind, rowGroup: group).map {
+                    $0 == ParquetPart.text
+                }
+            }
+            all.fields = try file.fields(part.columns, rowGroup: group)
+            all.vectors = try file.vectors(of: part.vectorColumn, rowGroup: group)
+            guard all.vectors.count == rows.count * part.dimension else {
+                throw FileError(
+                    reason: """
+                        expected \(rows.count) x \(part.dimension) numbers in row group \(group) \
+                        of \(part.vectorColumn), found \(all.vectors.count)
+                        """)
+            }
+            done = 0
+        }
+    }
+}
+
+extension ParquetFile {
+    /// Returns the values of columns in a row group, row by row; empty if there are no columns.
+    ///
+    /// - Throws: `FileError`, also if a column has not one value for each row.
+    func fields(
+        _ columns: [ParquetColumn], rowGroup group: Int
+    ) throws(FileError) -> [[ParquetValue]] {
+        guard !columns.isEmpty else { return [] }
+        let count = rowGroups[group].count
+        var all: [[ParquetValue]] = []
+        for column in columns {
+            let values = try self.values(of: column.name, rowGroup: group)
+            guard values.count == count else {
+                throw FileError(
+                    reason: """
+                        expected \(count) values in row group \(group) of the column \
+                        \(column.name), found \(values.count)
+                        """)
+            }
+            all.append(values)
+        }
+        return (0..<count).map { row in all.map { $0[row] } }
+    }
+}
