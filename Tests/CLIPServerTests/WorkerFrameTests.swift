@@ -2,7 +2,7 @@ import Testing
 
 @testable import CLIPServer
 
-/// Tests the frames of `clip worker`: what is written, and how what arrives is parsed.
+/// Tests how the frames of `clip worker` are written and parsed.
 @Suite struct WorkerFrameTests {
     private static let requests: [(id: UInt64, kind: WorkerProtocol.Kind, payload: [UInt8])] = [
         (1, .text, Array("a dog".utf8)), (0, .image, []), (.max, .image, (0...255).map { $0 }),

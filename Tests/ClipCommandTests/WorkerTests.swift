@@ -230,7 +230,7 @@ private func request(_ id: UInt64, _ kind: UInt8, _ payload: [UInt8]) -> [UInt8]
     return head + [kind] + payload
 }
 
-/// What a worker has written: its hello and its replies.
+/// The output of a worker: its hello and its replies.
 private struct Replies {
     struct Reply {
         let id: UInt64
