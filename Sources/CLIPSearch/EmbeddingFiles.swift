@@ -11,6 +11,10 @@ extension EmbeddingWriter {
         package let record: ModelRecord?
         /// The number of dimensions of the vectors.
         package let dimension: Int
+
+        package init(modelName: String, record: ModelRecord?, dimension: Int) {
+            (self.modelName, self.record, self.dimension) = (modelName, record, dimension)
+        }
     }
 
     /// Returns the model that the files of a finished output name; nil if they name none, or if the

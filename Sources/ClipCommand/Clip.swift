@@ -39,8 +39,7 @@ struct Clip: ParsableCommand {
             Zeroshot.self, Encode.self, Index.self, Search.self, Dedupe.self, Cluster.self,
             Map.self, Export.self, Similarity.self, Score.self, Eval.self, Probe.self, Serve.self,
             Worker.self, Tokenize.self, Preprocess.self, Models.self, Pull.self, Info.self,
-            Verify.self,
-            Convert.self, Merge.self, Bench.self, Version.self,
+            Verify.self, Convert.self, Merge.self, Bench.self, Version.self,
         ])
 
     /// The arguments of the process, with a leading `--version` or `-V` replaced by `version`.

@@ -18,9 +18,25 @@ enum CompleteOutput {
     static func check(
         _ path: FilePath, _ layout: EmbeddingWriter.Layout, wanted: ModelRecord, _ output: String
     ) throws {
-        guard let origin = try EmbeddingWriter.origin(ofComplete: path, layout),
-            let difference = difference(of: origin, from: wanted)
-        else { return }
+        guard let origin = try EmbeddingWriter.origin(ofComplete: path, layout) else { return }
+        try check(origin, wanted, output)
+    }
+
+    /// Rejects a complete Parquet file or directory of clip-retrieval with vectors of another model,
+    /// precision or normalisation.
+    ///
+    /// - Throws: `Failure` if the vectors differ.
+    static func check(_ table: EmbeddingTable, wanted: ModelRecord, _ output: String) throws {
+        guard let model = table.model else { return }
+        try check(
+            EmbeddingWriter.Origin(
+                modelName: model.name, record: model, dimension: table.dimension), wanted, output)
+    }
+
+    private static func check(
+        _ origin: EmbeddingWriter.Origin, _ wanted: ModelRecord, _ output: String
+    ) throws {
+        guard let difference = difference(of: origin, from: wanted) else { return }
         throw Failure(
             """
             cannot resume \(output): it is complete and was made \(difference); give the same \

@@ -13,9 +13,11 @@ struct Encode: ParsableCommand {
             names). Unreadable inputs are skipped and listed at the end, with exit status 1.
 
             -o x.npy writes the vectors to x.npy and the names, row by row, to x.names.jsonl; \
-            -o folder/ writes such a pair for every --shard-size rows. Files end in .partial until \
-            the job is done; --resume continues an interrupted job. Writing files needs a model \
-            that --model, CLIP_MODEL or clip pull --default names, or ViT-B/32 (clip pull ViT-B/32).
+            -o folder/ writes such a pair for every --shard-size rows. -o x.parquet writes path, \
+            the fields of a WebDataset and embedding; --format clip-retrieval writes the folder \
+            of that tool. Files end in .partial until the job is done; --resume continues an \
+            interrupted job. Writing files needs a model that --model, CLIP_MODEL or \
+            clip pull --default names, or ViT-B/32 (clip pull ViT-B/32).
 
             --hidden-states writes the text tower's hidden states at all positions of the context, \
             [texts, 77, width] for CLIP, to condition diffusion models. Use --tokenizer hf with:
@@ -47,8 +49,8 @@ struct Encode: ParsableCommand {
 
     @Option(
         help: """
-            Write jsonl, json (one object), npy (float32) or shards (a folder of npy). (default: \
-            by the suffix of -o, else jsonl)
+            Write jsonl, json (one object), npy (float32), shards (a folder of npy), parquet or \
+            clip-retrieval (a folder). (default: by the suffix of -o, else jsonl)
             """)
     var format: Format?
 
@@ -56,8 +58,8 @@ struct Encode: ParsableCommand {
         name: .shortAndLong,
         help: ArgumentHelp(
             """
-            Write the vectors to a .jsonl, .json or .npy file, or to a folder of .npy files. \
-            (default: standard output)
+            Write the vectors to a .jsonl, .json, .npy or .parquet file, or to a folder of .npy \
+            files. (default: standard output)
             """, valueName: "file|folder/"),
         completion: .file())
     var output: String?
@@ -65,7 +67,8 @@ struct Encode: ParsableCommand {
     @Option(
         parsing: .unconditional,
         help: ArgumentHelp(
-            "Write N rows per shard of a folder. (default: 100000)", valueName: "n"))
+            "Write N rows per shard. (default: 100000; for clip-retrieval 1000000)",
+            valueName: "n"))
     var shardSize: Int?
 
     @Flag(help: "Continue an interrupted run that had the same options.")
@@ -82,7 +85,11 @@ struct Encode: ParsableCommand {
     @OptionGroup var images: ImageOptions
 
     enum Format: String, ExpressibleByArgument, CaseIterable {
-        case jsonl, json, npy, shards
+        case jsonl, json, npy, shards, parquet
+        case clipRetrieval = "clip-retrieval"
+
+        /// True if the output is a folder.
+        var isFolder: Bool { self == .shards || self == .clipRetrieval }
     }
 
     func validate() throws {
@@ -92,9 +99,13 @@ struct Encode: ParsableCommand {
         }
         try InputHints.check(inputs, streamedBy: "encode")
         try collection.checkStandardInput(inputs + [texts.textFile])
-        if hidden.hiddenStates != nil && (hasImages || resume || chosenFormat == .shards) {
+        let takesHiddenStates = [.jsonl, .json, .npy].contains(chosenFormat)
+        if hidden.hiddenStates != nil && (hasImages || resume || !takesHiddenStates) {
             throw ValidationError(
-                "--hidden-states cannot be combined with images, --resume or an output in shards.")
+                """
+                --hidden-states writes jsonl, json or npy, and cannot be combined with images or \
+                --resume.
+                """)
         }
         if hidden.hiddenStates != nil && noNormalize {
             throw ValidationError(
@@ -103,14 +114,23 @@ struct Encode: ParsableCommand {
         if let shardSize, shardSize < 1 {
             throw ValidationError("--shard-size must be at least 1, not \(shardSize).")
         }
-        if shardSize != nil && chosenFormat != .shards {
+        if shardSize != nil && !chosenFormat.isFolder {
             throw ValidationError("--shard-size needs an output in shards: give -o FOLDER/.")
         }
-        if chosenFormat == .shards && isStandardOutput(output) {
-            throw ValidationError("--format shards writes a folder: give -o FOLDER.")
+        if chosenFormat.isFolder && isStandardOutput(output) {
+            throw ValidationError(
+                "--format \(chosenFormat.rawValue) writes a folder: give -o FOLDER.")
+        }
+        if chosenFormat == .parquet && (isStandardOutput(output) || !mayBeReplaced(output ?? "")) {
+            throw ValidationError("--format parquet writes a file: give -o FILE.parquet.")
+        }
+        if chosenFormat == .clipRetrieval && hasImages && (!text.isEmpty || texts.textFile != nil) {
+            throw ValidationError(
+                "--format clip-retrieval writes images only or texts only, not both.")
         }
         if resume && (isStandardOutput(output) || chosenFormat == .json) {
-            throw ValidationError("--resume needs -o with a .jsonl file, a .npy file or a folder.")
+            throw ValidationError(
+                "--resume needs -o with a .jsonl, .npy or .parquet file, or a folder.")
         }
     }
 
@@ -237,16 +257,17 @@ struct Encode: ParsableCommand {
             case .jsonl: ["jsonl", "ndjson"] + (self.format == nil ? [] : ["txt"])
             case .json: ["json"]
             case .npy: ["npy"]
-            case .shards: [String]()
+            case .parquet: ["parquet"]
+            case .shards, .clipRetrieval: [String]()
             }
-        if format != .shards, let output, output.last == "/" {
+        if !format.isFolder, let output, output.last == "/" {
             throw Failure(
                 "-o \(output) is a folder, but --format \(format.rawValue) writes one file",
                 status: 2)
         }
         try OutputChecks.checkSuffix(
             of: output, "-o", is: accepted, format: self.format?.rawValue)
-        try OutputChecks.checkPlace(of: output, isFolder: format == .shards)
+        try OutputChecks.checkPlace(of: output, isFolder: format.isFolder)
         try collection.checkErrors(
             inputs: inputs,
             others: [("--text-file", texts.textFile)]
@@ -272,18 +293,23 @@ struct Encode: ParsableCommand {
     ) throws -> any RowOutput & Sendable {
         let dimension = model.configuration.embeddingDimension
         if let output, !isStandardOutput(output), format != .json, mayBeReplaced(output) {
+            let staged = stagedExport(format, at: FilePath(argument: resolved(output)))
             let layout: EmbeddingWriter.Layout =
                 switch format {
-                case .npy: .npy
+                case .npy, .parquet, .clipRetrieval: .npy
                 case .shards: .shards(rows: shardSize ?? 100_000)
                 case .jsonl, .json: .jsonLines
                 }
-            let path = FilePath(argument: resolved(output))
+            let path = staged?.rows ?? FilePath(argument: resolved(output))
             var record = ModelRecord(
                 model, name: ModelOptions.storedName(of: try self.model.name()))
             record.isNormalized = !noNormalize
+            if let staged, let complete = try completeRows(of: staged, wanted: record) {
+                return complete
+            }
             if resume { try CompleteOutput.check(path, layout, wanted: record, output) }
             try EmbeddingWriter.checkFiles(of: path, layout)
+            try staged?.checkPlace()
             let writer = try EmbeddingWriter(
                 path: path, layout: layout, dimension: dimension, job: description(of: model),
                 model: record, resuming: resume)
@@ -296,9 +322,10 @@ struct Encode: ParsableCommand {
             }
             // The rows are needed to count the inputs that have none.
             if writer.isWhole && !common.quiet { try writer.readCompleteRows() }
-            return WrittenRows(
+            let rows = WrittenRows(
                 writer, isNormalized: !noNormalize, output: output,
                 model: layout == .jsonLines ? try self.model.name() : nil)
+            return staged.map { StagedRows($0, rows, record) } ?? rows
         }
         return CollectedRows(
             format: format, dimension: dimension, isNormalized: !noNormalize, output: output,

@@ -93,7 +93,7 @@ extension Encode {
             }
         }
         switch format {
-        case .npy, .shards:
+        case .npy, .shards, .parquet, .clipRetrieval:
             let shape = [rows.count, text.contextLength, text.width]
             try write(npy(values, shape: shape), to: output)
         case .json:

@@ -29,8 +29,8 @@ enum OutputChecks {
         guard let format else {
             throw Failure(
                 """
-                \(option) \(path): unsupported suffix; end the name in .jsonl, .json or .npy, or \
-                in / for a folder
+                \(option) \(path): unsupported suffix; end the name in .jsonl, .json, .npy or \
+                .parquet, or in / for a folder
                 """, status: 2)
         }
         let wanted = accepted.first.map { "a name that ends in .\($0)" } ?? "a folder"

@@ -192,7 +192,7 @@ final class CollectedRows: RowOutput, @unchecked Sendable {
 
     func finish() throws {
         switch format {
-        case .npy, .shards:
+        case .npy, .shards, .parquet, .clipRetrieval:
             try write(npy(values, shape: [count, dimension]), to: output)
         case .json:
             let all = JSONValue.object([

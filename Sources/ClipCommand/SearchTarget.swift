@@ -166,7 +166,7 @@ extension Search {
     /// Returns the index that `--index` leads to, or the file of vectors.
     func place() throws -> SearchPlace {
         let path = FilePath(argument: index)
-        guard path.pathExtension != "npy" else { return SearchPlace(path) }
+        guard EmbeddingTable.layout(of: path) == nil else { return SearchPlace(path) }
         return try SearchPlace.ofParent(of: path) ?? SearchPlace(path)
     }
 

@@ -6,7 +6,7 @@ import Testing
 @Suite struct WorkerTests {
     private static let hello = Array("CLIPWORK".utf8) + [1, 0, 0, 0]
     private static let images = ["tall.png", "wide.png", "rgb.jpg", "rgb.webp", "grey.png"]
-    private static let texts = ["a dog", "ein süßer Hund", "a cat", "a cat", "🚲"]
+    private static let texts = ["a dog", "ein süßer Hund", "a cat", "a cat", "🚲", ""]
 
     private let folder: TemporaryFolder
 
@@ -91,7 +91,7 @@ import Testing
         let broken: [(kind: UInt8, payload: [UInt8], says: String)] = [
             (1, Array("no image".utf8), "the image"),
             (1, Array(try image("rgb.jpg").prefix(300)), "the image"),
-            (1, [], "empty"), (2, [], "empty"),
+            (1, [], "the image is empty"),
             (2, [0x61, 0xFF], "not UTF-8"), (2, [0x61, 0, 0x62], "NUL character at byte 1"),
             (2, long, "tokens"),
         ]

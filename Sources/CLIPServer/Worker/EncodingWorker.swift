@@ -117,12 +117,14 @@ public struct EncodingWorker: Sendable {
     private func decode(_ request: WorkerRequest, _ budget: ByteBudget) -> DecodedInput<Decoded> {
         let bytes = request.payload.take()
         defer { budget.giveBack(bytes.count) }
-        if request.kind == .image, !bytes.isEmpty {
-            return DecodedInput(image(bytes), learned: .image)
-        }
         // A text is no input of the image tower: the thread that writes the replies encodes it.
         let none = CLIPError.unreadableImage(path: "", reason: "it is not an image")
-        return DecodedInput(.failure(none), learned: tokens(bytes))
+        return switch request.kind {
+        case .image where bytes.isEmpty:
+            DecodedInput(.failure(none), learned: .refused("the image is empty"))
+        case .image: DecodedInput(image(bytes), learned: .image)
+        case .text: DecodedInput(.failure(none), learned: tokens(bytes))
+        }
     }
 
     private func image(_ bytes: [UInt8]) -> Result<RGBImage, CLIPError> {
@@ -135,7 +137,6 @@ public struct EncodingWorker: Sendable {
     }
 
     private func tokens(_ bytes: [UInt8]) -> Decoded {
-        guard !bytes.isEmpty else { return .refused("the image or text is empty") }
         if let place = bytes.firstIndex(of: 0) {
             return .refused("the text has a NUL character at byte \(place)")
         }

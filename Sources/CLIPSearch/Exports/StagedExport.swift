@@ -1,0 +1,106 @@
+package import CLIP
+package import Files
+
+/// An output of other software for rows that are computed one by one, over hours.
+///
+/// The rows are first written to `.npy` files beside the output, so that an interrupted job can be
+/// resumed, and exported when all are there. The bytes of the output depend on the rows alone.
+///
+/// ```swift
+/// let staged = StagedExport("photos.parquet", .parquet)
+/// let writer = try EmbeddingWriter(
+///     path: staged.rows, layout: .npy, dimension: 512, job: "ViT-B/32", resuming: true)
+/// // Append rows, and finish the writer.
+/// try staged.export(model: record)
+/// ```
+package struct StagedExport: Sendable {
+    /// The format of the output.
+    package enum Format: Sendable, Hashable {
+        /// A Parquet file.
+        case parquet
+        /// The directory of clip-retrieval, with the given number of rows per partition.
+        case clipRetrieval(partitionRows: Int)
+    }
+
+    /// The path of the output: a file, or a folder without a slash at the end.
+    package let path: FilePath
+    private let format: Format
+
+    /// Makes the output at a path.
+    package init(_ path: FilePath, _ format: Format) {
+        var bytes = path.bytes
+        while bytes.count > 1, bytes.last == UInt8(ascii: "/") { bytes.removeLast() }
+        self.path = FilePath(bytes)
+        self.format = format
+    }
+
+    /// The path of the `.npy` file with the vectors that are not exported yet: `x.parquet.rows.npy`.
+    package var rows: FilePath { FilePath(path.bytes + ".rows.npy".utf8) }
+
+    private var jobFile: FilePath { FilePath(rows.bytes + ".job".utf8) }
+
+    /// True if all rows are computed, but not exported: the process ended in between.
+    package var isReadyToExport: Bool {
+        exists(rows) && !exists(jobFile) && !GrowingFile.isBegun(path: rows.bytes)
+    }
+
+    /// True if the output is complete, and no job is to replace it.
+    package var isComplete: Bool {
+        guard exists(path), !exists(jobFile), !isReadyToExport else { return false }
+        switch format {
+        case .parquet: return true
+        case .clipRetrieval:
+            return (try? folderEntries(path.bytes).isEmpty) == false
+        }
+    }
+
+    /// Throws if the output is a folder that has files, which are not replaced.
+    ///
+    /// - Throws: `EmbeddingFileError.unwritable`.
+    package func checkPlace() throws(EmbeddingFileError) {
+        guard case .clipRetrieval = format, exists(path) else { return }
+        try naming(path.description) { () throws(FileError) in
+            guard try folderEntries(path.bytes).isEmpty else {
+                throw FileError(reason: "expected a missing or empty folder, found other files")
+            }
+        }
+    }
+
+    private func exists(_ path: FilePath) -> Bool { (try? FileStatus(path: path.bytes)) != nil }
+
+    /// Exports the rows, and removes the `.npy` files.
+    ///
+    /// - Parameter model: The model that made the vectors.
+    /// - Throws: `EmbeddingFileError.unwritable`; `CLIPError.unreadableFile` if the rows have been
+    ///   damaged.
+    package func export(model: ModelRecord) throws {
+        // A table has at least one row.
+        let isEmpty = try naming(rows.description) { () throws(FileError) in
+            try FileStatus(path: rows.bytes).size == EmbeddingPart.headerCount
+        }
+        let table = isEmpty ? nil : try EmbeddingTable(rows)
+        let writer = try writer(
+            table.map(ExportSchema.init) ?? ExportSchema(dimension: model.dimension, model: model))
+        do {
+            var blocks = table?.blocks()
+            while let block = try blocks?.next() { try writer.append(block) }
+            try writer.finish()
+        } catch {
+            writer.discard()
+            throw error
+        }
+        try naming(path.description) { () throws(FileError) in
+            // The vectors come last: without them, the output counts as complete.
+            for file in [EmbeddingPart.names(rows), ModelRecord.file(besideNPY: rows), rows] {
+                if exists(file) { try removeFile(file.bytes) }
+            }
+        }
+    }
+
+    private func writer(_ schema: ExportSchema) throws(EmbeddingFileError) -> any EmbeddingExport {
+        switch format {
+        case .parquet: try ParquetExport(path, schema)
+        case .clipRetrieval(let rows): try RetrievalExport(path, schema, partitionRows: rows)
+        }
+    }
+}

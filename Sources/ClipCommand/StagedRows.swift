@@ -1,0 +1,118 @@
+import CLIP
+import CLIPSearch
+import Files
+
+/// Rows of an output of other software, such as Parquet: they are kept in `.npy` files beside the
+/// output, and exported when all are there.
+///
+/// One thread calls everything but `keep`, which another thread may call at any time.
+final class StagedRows: RowOutput, Sendable {
+    private let staged: StagedExport
+    private let rows: WrittenRows
+    private let record: ModelRecord
+
+    /// Creates an output for rows.
+    ///
+    /// - Parameters:
+    ///   - staged: The output.
+    ///   - rows: The rows that are kept until they are exported.
+    ///   - record: The record of the model.
+    init(_ staged: StagedExport, _ rows: WrittenRows, _ record: ModelRecord) {
+        (self.staged, self.rows, self.record) = (staged, rows, record)
+    }
+
+    var isComplete: Bool { false }
+    var count: Int { rows.count }
+    var unmatchedRowsNote: String? { rows.unmatchedRowsNote }
+    func takeRow(_ kind: String, _ name: FilePath) -> Bool { rows.takeRow(kind, name) }
+
+    func append(
+        _ kind: String, _ name: FilePath, fields: [(key: String, value: [UInt8])], _ vector: [Float]
+    ) throws {
+        try rows.append(kind, name, fields: fields, vector)
+    }
+
+    func flush() throws { try rows.flush() }
+
+    func finish() throws {
+        try rows.finish()
+        try staged.export(model: record)
+    }
+
+    func discard() throws { try rows.discard() }
+    func keep() -> String? { rows.keep() }
+}
+
+/// The rows of a complete Parquet file or directory of clip-retrieval, which are left unchanged.
+///
+/// `@unchecked Sendable`: one thread calls everything but `keep`, which reads nothing.
+final class CompleteRows: RowOutput, @unchecked Sendable {
+    private var names: [Name: Int] = [:]
+    let count: Int
+
+    private struct Name: Hashable {
+        let isText: Bool
+        let name: FilePath
+    }
+
+    /// Reads the names of a table.
+    ///
+    /// - Throws: `CLIPError.unreadableFile`.
+    init(_ table: EmbeddingTable) throws {
+        count = table.rowCount
+        var blocks = table.blocks()
+        while let block = try blocks.next() {
+            for (row, name) in block.names.enumerated() {
+                let isText = block.isText.isEmpty ? false : block.isText[row]
+                names[Name(isText: isText, name: name), default: 0] += 1
+            }
+        }
+    }
+
+    var isComplete: Bool { true }
+    var unmatchedRowsNote: String? { nil }
+
+    func takeRow(_ kind: String, _ name: FilePath) -> Bool {
+        let key = Name(isText: kind == "text", name: name)
+        guard let count = names[key] else { return false }
+        names[key] = count == 1 ? nil : count - 1
+        return true
+    }
+
+    func append(
+        _ kind: String, _ name: FilePath, fields: [(key: String, value: [UInt8])], _ vector: [Float]
+    ) throws {}
+    func flush() throws {}
+    func finish() throws {}
+    func discard() throws {}
+    func keep() -> String? { nil }
+}
+
+extension Encode {
+    /// Returns the output in a format that is exported when all rows are there; nil for others.
+    func stagedExport(_ format: Format, at path: FilePath) -> StagedExport? {
+        switch format {
+        case .parquet: StagedExport(path, .parquet)
+        case .clipRetrieval:
+            StagedExport(path, .clipRetrieval(partitionRows: shardSize ?? 1_000_000))
+        case .jsonl, .json, .npy, .shards: nil
+        }
+    }
+
+    /// Returns the rows of an output that is complete if `--resume` is given, and first exports
+    /// rows that an earlier run has finished; nil if the output is not complete.
+    ///
+    /// - Throws: `Failure` if the output has vectors of another model; `CLIPError` or
+    ///   `EmbeddingFileError` if it cannot be read or written.
+    func completeRows(of staged: StagedExport, wanted record: ModelRecord) throws -> CompleteRows? {
+        guard resume else { return nil }
+        if staged.isReadyToExport {
+            try CompleteOutput.check(staged.rows, .npy, wanted: record, output ?? "")
+            try staged.export(model: record)
+        }
+        guard staged.isComplete else { return nil }
+        let table = try EmbeddingTable(staged.path)
+        try CompleteOutput.check(table, wanted: record, output ?? "")
+        return try CompleteRows(table)
+    }
+}
