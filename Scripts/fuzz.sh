@@ -10,7 +10,7 @@ shift || true
 targets=("${@:-}")
 [ -n "${targets[0]}" ] || targets=(
     jpeg png webp gif bmp raw heif tiff jxl resize safetensors checkpoint tokenizer sentencepiece
-    tokenizer_json multipart base64 request json worker
+    tokenizer_json multipart base64 request json worker parquet
 )
 . Scripts/packages.sh
 install_packages libpng-dev libjpeg-dev libwebp-dev pkg-config libheif1
@@ -37,6 +37,7 @@ seeds() {
         resize) find $fixtures/images -name 'small.png' -o -name 'rgb.jpg' ;;
         safetensors) find $fixtures/formats -name '*.safetensors' ;;
         checkpoint) find $fixtures/formats -name '*.pt' -o -name '*.pth' -o -name '*.bin' ;;
+        parquet) find $fixtures/parquet -name '*.parquet' ;;
         tokenizer) ;;  # its strings, below
         multipart | base64 | request | json | worker) find "Scripts/fuzz/seeds/$1" -type f ;;
         sentencepiece) find $fixtures/tokenizers -name '*.model' ;;

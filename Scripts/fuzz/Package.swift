@@ -11,6 +11,7 @@ let package = Package(
             name: "Fuzz",
             dependencies: [
                 .product(name: "CLIP", package: "swift-clip"),
+                .product(name: "CLIPSearch", package: "swift-clip"),
                 .product(name: "CLIPServer", package: "swift-clip"),
             ])
     ],

@@ -13,15 +13,17 @@ package import Files
 /// Pages of version 1 and 2 are read, uncompressed or compressed with Snappy, with the encodings
 /// PLAIN, dictionary and, for booleans, RLE. Checksums of pages are verified where there are any.
 ///
-/// A file may be damaged or malicious. The memory for a column of a row group is at most 128 MB plus
-/// 1024 times the size of the file: Snappy expands at most 22 times, and a file is refused that
-/// states more than 8 rows for each of its bytes, or more than 16 elements of vectors for each byte
-/// of their pages; 1,048,576 rows and 4,194,304 elements are always permitted.
+/// A file may be damaged or malicious. The memory for a column of a row group is at most 128 MB
+/// plus 1024 times the size of the file: Snappy expands at most 22 times, and a file is refused
+/// that states more than 8 rows for each of its bytes, or more than 16 elements of vectors for each
+/// byte of their pages; 1,048,576 rows and 4,194,304 elements are always permitted.
 package final class ParquetFile: Sendable {
     /// The number of rows.
     package let rowCount: Int
-    /// The columns with at most one value in each row: strings, bytes, integers, floating-point
-    /// numbers and booleans. Columns of other types, such as dates, are left out.
+    /// The columns with at most one value in each row.
+    ///
+    /// They have strings, bytes, integers, floating-point numbers or booleans. Columns of other
+    /// types, such as dates, are left out.
     package let columns: [ParquetColumn]
     /// The columns of lists of floating-point numbers, all of one length: that of the first list.
     ///
@@ -125,8 +127,8 @@ package final class ParquetFile: Sendable {
     ///   - column: The name of the column.
     ///   - rowGroup: The number of the row group.
     /// - Returns: The values, one for each row.
-    /// - Throws: `FileError` if there is no such column, its compression or encoding is unsupported,
-    ///   or it is damaged.
+    /// - Throws: `FileError` if there is no such column, its compression or encoding is
+    ///   unsupported, or it is damaged.
     package func values(of column: String, rowGroup: Int) throws(FileError) -> [ParquetValue] {
         for leaf in leaves where leaf.name == column {
             guard case .flat(let description) = leaf.shape else { continue }
@@ -157,8 +159,9 @@ package final class ParquetFile: Sendable {
     ///   - column: The name of the column.
     ///   - rowGroup: The number of the row group.
     /// - Returns: The vectors, one after the other: rows · `dimension` numbers.
-    /// - Throws: `FileError` if there is no such column, its compression or encoding is unsupported,
-    ///   or it is damaged; also for a row that is null, empty, of another length or not finite.
+    /// - Throws: `FileError` if there is no such column, its compression or encoding is
+    ///   unsupported, or it is damaged; also for a row that is null, empty, of another length or
+    ///   not finite.
     package func vectors(of column: String, rowGroup: Int) throws(FileError) -> [Float] {
         guard let leaf = leaves.first(where: { $0.name == column && $0.isVector }),
             let dimension = vectorColumns.first(where: { $0.name == column })?.dimension

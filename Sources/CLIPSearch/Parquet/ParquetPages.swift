@@ -68,7 +68,7 @@ struct ParquetPageReader {
 
     /// Reads the next data page; nil after the last one.
     ///
-    /// - Parameter dictionary: Called with the values of the dictionary before the first data page.
+    /// A dictionary before it is passed to `read`: its values, and their number.
     mutating func next(
         dictionary read: (ArraySlice<UInt8>, Int) throws(FileError) -> Void
     ) throws(FileError) -> ParquetPage? {

@@ -6,6 +6,7 @@ internal import Files
 ///   - bytes: The runs, without a length before them.
 ///   - bitWidth: The number of bits of each number, 0...32.
 ///   - count: The number of numbers; the caller bounds it.
+/// - Returns: The numbers.
 /// - Throws: `FileError` if there are fewer numbers.
 ///
 /// Source: https://parquet.apache.org/docs/file-format/data-pages/encodings/

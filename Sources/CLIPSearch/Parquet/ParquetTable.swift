@@ -5,8 +5,9 @@ package import CLIP
 package enum ParquetTable {
     /// The column of names: strings, in which bytes that are not UTF-8 become U+FFFD.
     package static let path = "path"
-    /// The column of the exact bytes of names that are not UTF-8; null where `path` is exact. It
-    /// is left out if all names are UTF-8.
+    /// The column of the exact bytes of names that are not UTF-8.
+    ///
+    /// It is null where `path` is exact, and left out if all names are UTF-8.
     package static let pathBytes = "path_bytes"
     /// The column of vectors, the last one.
     package static let embedding = "embedding"
@@ -16,20 +17,14 @@ package enum ParquetTable {
     /// The columns that may have the vectors in files of other software, best first.
     package static let otherVectors = ["vector", "image_embedding"]
 
-    /// Returns the columns of names.
-    ///
-    /// - Parameter hasOtherBytes: True if some name is not UTF-8.
+    /// Returns the columns of names: `path`, and `path_bytes` if some name is not UTF-8.
     package static func columns(hasOtherBytes: Bool) -> [ParquetColumn] {
         let columns = [ParquetColumn(name: path, kind: .string, isOptional: false)]
         return hasOtherBytes
             ? columns + [ParquetColumn(name: pathBytes, kind: .bytes, isOptional: true)] : columns
     }
 
-    /// Returns the values of the columns of names.
-    ///
-    /// - Parameters:
-    ///   - name: The name of a row.
-    ///   - hasOtherBytes: True if some name of the table is not UTF-8.
+    /// Returns the values of the columns of names in a row.
     package static func values(of name: FilePath, hasOtherBytes: Bool) -> [ParquetValue] {
         let isExact = name.bytes.isUTF8
         let path = ParquetValue.string(isExact ? name.bytes : name.bytes.repaired)

@@ -8,6 +8,7 @@ private let expansionLimit = 22
 /// - Parameters:
 ///   - bytes: The compressed bytes.
 ///   - size: The number of decompressed bytes, stated elsewhere.
+/// - Returns: The decompressed bytes.
 /// - Throws: `FileError` if the bytes are damaged or decompress to another number of bytes.
 ///
 /// Source: https://github.com/google/snappy/blob/main/format_description.txt

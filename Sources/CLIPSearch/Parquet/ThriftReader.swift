@@ -21,9 +21,11 @@ struct ThriftReader {
         end = range.upperBound
     }
 
-    /// Reads the header of a field, and returns its type; nil at the end of the structure.
+    /// Reads the header of a field.
     ///
     /// - Parameter number: The number of the field before, 0 at the beginning; then of this one.
+    /// - Returns: The type; nil at the end of the structure.
+    /// - Throws: `FileError` if the structure is damaged.
     mutating func field(_ number: inout Int) throws(FileError) -> ThriftType? {
         let header = try byte()
         if header == 0 { return nil }

@@ -14,7 +14,7 @@ enum Target: String, CaseIterable {
     case jpeg, png, webp, gif, bmp, raw, heif, tiff, jxl, resize, safetensors, checkpoint, tokenizer
     case sentencepiece
     case tokenizerJSON = "tokenizer_json"
-    case multipart, base64, request, json, worker
+    case multipart, base64, request, json, worker, parquet
 
     /// The configuration of the seeds, Tests/Fixtures/formats.
     private static let configuration = Array(
@@ -43,6 +43,7 @@ enum Target: String, CaseIterable {
         case .base64: decodeBase64(bytes)
         case .request: parseRequest(bytes)
         case .json: parseJSON(bytes)
+        case .parquet: readParquet(bytes)
         }
     }
 

@@ -1,0 +1,125 @@
+import CLIP
+import Files
+import TestSupport
+import Testing
+
+@testable import CLIPSearch
+
+/// Tests of names, models and bounds of Parquet files.
+@Suite struct ParquetNameTests {
+    private let folder: TemporaryFolder
+
+    init() throws { folder = try TemporaryFolder() }
+
+    /// Writes rows of two dimensions: the number of the row, and 1.
+    private func write(
+        _ columns: [ParquetColumn], _ rows: [[ParquetValue]], vectorColumn: String = "embedding",
+        metadata: [(key: String, value: String)] = []
+    ) throws -> FilePath {
+        let path = FilePath("\(folder.path)/a.parquet")
+        let file = try GrowingFile(path: path.bytes)
+        let writer = try ParquetWriter(
+            file, columns: columns, vectorColumn: vectorColumn, dimension: 2, metadata: metadata,
+            rowGroupSize: 2)
+        for (index, row) in rows.enumerated() {
+            try writer.append(row, vector: [Float(index), 1])
+        }
+        try writer.finish()
+        try file.finish()
+        return path
+    }
+
+    @Test func namesThatAreNotUTF8AreExact() throws {
+        let names: [FilePath] = [
+            FilePath("ä.jpg"), FilePath([0x61, 0xFF, 0x62]), FilePath("c"), FilePath([0xC3]),
+        ]
+        let path = try write(
+            ParquetTable.columns(hasOtherBytes: true),
+            names.map { ParquetTable.values(of: $0, hasOtherBytes: true) })
+        let embeddings = try NamedEmbeddings(parquet: path)
+        #expect(embeddings.files == names)
+        #expect(embeddings.dimension == 2)
+        #expect(embeddings.model == nil)
+        let paths = try ParquetFile(path).values(of: "path", rowGroup: 0)
+        #expect(paths[1] == .string(Array("a\u{FFFD}b".utf8)))
+    }
+
+    @Test(arguments: ["image_path", "url", "id", "key"])
+    func namesOfOtherSoftwareAreRead(column: String) throws {
+        let path = try write(
+            [
+                ParquetColumn(name: "key", kind: .integer, isOptional: true),
+                ParquetColumn(name: column, kind: .string, isOptional: true),
+            ].suffix(column == "key" ? 1 : 2),
+            [[.integer(7), .string([0x61])], [.null, .null]].map {
+                $0.suffix(column == "key" ? 1 : 2)
+            }, vectorColumn: "vector")
+        #expect(try NamedEmbeddings(parquet: path).files == [FilePath("a"), FilePath("1")])
+    }
+
+    @Test func rowsWithoutNamesAreNumbered() throws {
+        let path = try write([], [[], [], []], vectorColumn: "anything")
+        #expect(try NamedEmbeddings(parquet: path).names == ["0", "1", "2"])
+    }
+
+    @Test func modelIsKept() throws {
+        let record = ModelRecord(
+            name: "ViT-B/32", fingerprint: String(repeating: "a", count: 64), dimension: 2,
+            precision: .fp32, activation: .quickGELU, resolution: 224, isNormalized: true)
+        let path = try write([], [[]], metadata: record.metadata)
+        #expect(try NamedEmbeddings(parquet: path).model == record)
+        var other = record
+        other.dimension = 3
+        let wrong = try write([], [[]], metadata: other.metadata)
+        #expect(
+            throws: CLIPError.unreadableFile(
+                path: wrong.description,
+                reason: "its vectors have 2 dimensions, but its metadata states 3")
+        ) { try NamedEmbeddings(parquet: wrong) }
+    }
+
+    @Test func otherFilesAreRefused() throws {
+        let path = FilePath(try folder.write("b.parquet", Array("not a Parquet file".utf8)))
+        #expect(throws: FileError(reason: "it is not a Parquet file", isDamage: true)) {
+            try ParquetFile(path)
+        }
+    }
+
+    @Test func snappyBombsAreRefused() throws {
+        // A literal of one byte, and copies of 64 bytes.
+        var bomb: [UInt8] = []
+        bomb.append(varint: 1 + 64 * 100)
+        bomb += [0, 0x61]
+        for _ in 0..<100 { bomb += [0xFE, 1, 0] }
+        #expect(
+            try decompressSnappy(bomb[...], size: 6401)
+                == [UInt8](repeating: 0x61, count: 6401))
+        var huge: [UInt8] = []
+        huge.append(varint: 1 << 30)
+        #expect(throws: FileError.self) {
+            try decompressSnappy((huge + [0, 0x61])[...], size: 1 << 30)
+        }
+    }
+
+    @Test func overlongRunsAreCut() throws {
+        // A run of 2^34 numbers, of which 3 are needed.
+        let run: [UInt8] = [0xFE, 0xFF, 0xFF, 0xFF, 0x7F, 5]
+        #expect(try parquetRuns(run[...], bitWidth: 3, count: 3) == [5, 5, 5])
+        #expect(throws: FileError.self) { try parquetRuns(run[...], bitWidth: 2, count: 3) }
+        #expect(throws: FileError.self) { try parquetRuns([3], bitWidth: 8, count: 3) }
+    }
+
+    @Test func checksumsAreThoseOfZlib() {
+        var crc = CRC32()
+        crc.update(Array("123456789".utf8)[...])
+        #expect(crc.value == 0xCBF4_3926)
+        let bytes = (0..<1000).map { UInt8(truncatingIfNeeded: $0 &* $0) }
+        var whole = CRC32()
+        whole.update(bytes[...])
+        var parts = CRC32()
+        for start in stride(from: 0, to: 1000, by: 13) {
+            parts.update(bytes[start..<min(1000, start + 13)])
+        }
+        #expect(whole.value == parts.value)
+    }
+}
