@@ -117,7 +117,11 @@ package final class ParquetWriter {
             } else {
                 reserveVectors()
                 self.vectors.append(contentsOf: numbers)
-                if groupCount == rowGroupSize { try finishRowGroup(vectors: self.vectors[...]) }
+                if groupCount == rowGroupSize {
+                    try finishRowGroup(vectors: self.vectors[...])
+                    // Here, no slice shares the memory, so that it is kept.
+                    self.vectors.removeAll(keepingCapacity: true)
+                }
             }
             start = end
         }
@@ -160,7 +164,6 @@ package final class ParquetWriter {
         rowGroups.append(RowGroup(rowCount: groupCount, chunks: places))
         rowCount += groupCount
         groupCount = 0
-        vectors.removeAll(keepingCapacity: true)
     }
 
     /// Writes the pages of the vectors.
