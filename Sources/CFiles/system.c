@@ -2,6 +2,7 @@
 #include "CFiles.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -26,4 +27,12 @@ int clip_rename_exclusively(int folder, const char *name, int new_folder, const 
 bool clip_signal_is_ignored(int signal) {
     struct sigaction action;
     return sigaction(signal, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
+void clip_begin_transfer(int file, int64_t offset, int64_t count) {
+#if defined(__linux__)
+    sync_file_range(file, offset, count, SYNC_FILE_RANGE_WRITE);
+#else
+    (void)file, (void)offset, (void)count;
+#endif
 }

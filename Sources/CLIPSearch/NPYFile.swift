@@ -1,30 +1,30 @@
 internal import Files
 
-/// The rows of a `.npy` file: a mapped matrix of float32 or float16.
+/// The rows of a `.npy` file: a matrix of float32 or float16, which is read in parts.
 struct NPYFile {
-    private let file: MappedFile
+    private let file: PositionedFile
     private let offset: Int
     /// True for float16.
     let isHalf: Bool
     let rowCount: Int
     let dimension: Int
 
-    /// Maps a file, and reads its header.
+    /// Opens a file, and reads its header.
     ///
     /// - Parameter path: The path of the file.
     /// - Throws: `FileError`, also for an array of another type or shape, and if its size is not the
     ///   one that the header states.
     init(_ path: FilePath) throws(FileError) {
-        file = try MappedFile(path: path.bytes)
-        let magic = [0x93] + Array("NUMPY".utf8)
-        guard file.count >= 12, file.hasBytes(magic, at: 0) else {
+        file = try PositionedFile(path: path.bytes)
+        let beginning = try file.read(12, at: 0)
+        guard beginning.count == 12, beginning.starts(with: [0x93] + Array("NUMPY".utf8)) else {
             throw FileError(reason: "it is not a .npy file of NumPy")
         }
-        let isLong = file.number(6, 1) >= 2
+        let isLong = beginning[6] >= 2
         let start = isLong ? 12 : 10
-        let length = Int(file.number(8, isLong ? 4 : 2))
+        let length = beginning[8..<start].reversed().reduce(0) { $0 << 8 | Int($1) }
         guard length <= file.count - start else { throw FileError(reason: "it is truncated") }
-        let header = String(decoding: file.bytes(start..<(start + length)), as: UTF8.self)
+        let header = String(decoding: try file.read(length, at: start), as: UTF8.self)
         let shape = header.firstRange(of: "'shape': (").map { header[$0.upperBound...] } ?? ""
         let sides = shape.prefix { $0 != ")" }.split(separator: ",")
             .map { Int($0.filter { $0 != " " }) }
@@ -51,21 +51,17 @@ struct NPYFile {
         }
     }
 
-    /// Returns the numbers of rows, one row after the other, as float32.
-    func values(ofRows rows: Range<Int>) -> [Float] {
+    /// Reads the numbers of rows, one row after the other, as float32.
+    ///
+    /// - Throws: `FileError`, also if the file has become too short.
+    func values(ofRows rows: Range<Int>) throws(FileError) -> [Float] {
         precondition(
             rows.lowerBound >= 0 && rows.upperBound <= rowCount,
             "expected rows within 0..<\(rowCount), found \(rows)")
         let (first, count) = (rows.lowerBound * dimension, rows.count * dimension)
         return isHalf
-            ? file.halves(at: offset + 2 * first, count: count)
-            : file.floats(at: offset + 4 * first, count: count)
-    }
-
-    /// Releases the memory of rows that were read.
-    func forget(_ rows: Range<Int>) {
-        let width = dimension * (isHalf ? 2 : 4)
-        file.forget((offset + rows.lowerBound * width)..<(offset + rows.upperBound * width))
+            ? try file.halves(at: offset + 2 * first, count: count)
+            : try file.floats(at: offset + 4 * first, count: count)
     }
 }
 

@@ -94,7 +94,7 @@ public struct NamedEmbeddings: Sendable {
             let file = try NPYFile(path)
             let rows = file.rowCount
             dimension = file.dimension
-            values = file.values(ofRows: 0..<rows)
+            values = try file.values(ofRows: 0..<rows)
             guard firstNonFinite(values[...]) == nil else {
                 throw FileError(reason: "it contains NaN or infinity")
             }

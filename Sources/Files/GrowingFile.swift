@@ -1,3 +1,5 @@
+internal import CFiles
+
 #if canImport(Glibc)
     internal import Glibc
 #elseif canImport(Musl)
@@ -20,6 +22,8 @@ package final class GrowingFile {
     package private(set) var count: Int
     private let descriptor: Int32
     private var pending: [UInt8] = []
+    /// The number of bytes from the start of the file whose transfer to the disk has begun.
+    private var transferred = 0
 
     /// Opens the partial file, or creates an empty one, and locks it.
     ///
@@ -85,6 +89,7 @@ package final class GrowingFile {
         try flush()
         guard ftruncate(descriptor, off_t(newCount)) == 0 else { throw .last() }
         count = newCount
+        transferred = min(transferred, newCount)
     }
 
     /// Appends bytes to a buffer, which is written by the next `flush` or once it reaches 1 MB.
@@ -106,6 +111,15 @@ package final class GrowingFile {
             throw error
         }
         pending.removeAll(keepingCapacity: true)
+        beginTransfer()
+    }
+
+    /// Lets the kernel begin to write large parts to the disk, so that `finish` waits less.
+    private func beginTransfer() {
+        let size = count - pending.count - transferred
+        guard size >= 1 << 23 else { return }
+        clip_begin_transfer(descriptor, Int64(transferred), Int64(size))
+        transferred += size
     }
 
     /// Appends bytes, which are written immediately, without a copy.
@@ -119,6 +133,7 @@ package final class GrowingFile {
             throw error
         }
         count += bytes.count
+        beginTransfer()
     }
 
     /// Overwrites bytes at an offset; the range must lie within the file.

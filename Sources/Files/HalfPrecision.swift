@@ -33,21 +33,19 @@ private func single(_ bits: UInt16) -> Float {
 /// Converts float16 numbers to float32, exactly.
 package func floats(ofHalfPrecision numbers: [UInt16]) -> [Float] { numbers.map(single) }
 
+/// Converts little-endian float16 numbers to float32, exactly.
+package func floats(ofHalfPrecision bytes: [UInt8]) -> [Float] {
+    bytes.withUnsafeBytes { buffer in
+        (0..<(bytes.count / 2)).map { index in
+            let bits = buffer.loadUnaligned(fromByteOffset: 2 * index, as: UInt16.self)
+            return single(UInt16(littleEndian: bits))
+        }
+    }
+}
+
 /// Returns the index of the first number that is NaN or infinite; nil if there is none.
 package func firstNonFinite(_ numbers: ArraySlice<Float>) -> Int? {
     // The maximum of the bits without sign is computed for many numbers at once.
     let largest = numbers.reduce(0 as UInt32) { max($0, $1.bitPattern & 0x7FFF_FFFF) }
     return largest < 0x7F80_0000 ? nil : numbers.firstIndex { !$0.isFinite }
-}
-
-extension MappedFile {
-    /// Returns `count` little-endian float16 numbers at an offset; all must lie within the file.
-    package func halves(at offset: Int, count: Int) -> [Float] {
-        let bytes = UnsafeRawBufferPointer(
-            start: address(of: offset..<(offset + 2 * count)), count: 2 * count)
-        return (0..<count).map { index in
-            let bits = bytes.loadUnaligned(fromByteOffset: 2 * index, as: UInt16.self)
-            return single(UInt16(littleEndian: bits))
-        }
-    }
 }

@@ -104,12 +104,6 @@ package final class MappedFile: @unchecked Sendable {
         madvise(UnsafeMutableRawPointer(bitPattern: start), end - start, MADV_DONTNEED)
     }
 
-    /// Releases the memory of the whole pages in a range, which must lie within the file.
-    package func forget(_ range: Range<Int>) {
-        guard !range.isEmpty else { return }
-        forget(UnsafeRawBufferPointer(start: address(of: range), count: range.count))
-    }
-
     /// Returns the SHA-256 of all bytes as 64 hexadecimal digits.
     package func sha256() -> String { hexadecimal(digest(of: buffer)) }
 

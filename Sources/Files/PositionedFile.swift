@@ -40,6 +40,57 @@ package final class PositionedFile: Sendable {
     package func read(_ count: Int, at offset: Int) throws(FileError) -> [UInt8] {
         try readBytes(count, of: descriptor, at: offset)
     }
+
+    /// Reads `count` little-endian float32 numbers at an offset.
+    ///
+    /// - Throws: `FileError`, also if the file has become too short.
+    package func floats(at offset: Int, count: Int) throws(FileError) -> [Float] {
+        var failure: FileError?
+        let numbers = [Float](unsafeUninitializedCapacity: count) { numbers, initialized in
+            do throws(FileError) {
+                let space = UnsafeMutableRawBufferPointer(numbers)
+                initialized =
+                    try fill(
+                        UnsafeMutableRawBufferPointer(rebasing: space[..<(4 * count)]),
+                        of: descriptor, at: offset) / 4
+            } catch {
+                failure = error
+            }
+        }
+        if let failure { throw failure }
+        guard numbers.count == count else {
+            throw FileError(reason: "it has become shorter while it was read")
+        }
+        return numbers
+    }
+
+    /// Reads `count` little-endian float16 numbers at an offset.
+    ///
+    /// - Throws: `FileError`, also if the file has become too short.
+    package func halves(at offset: Int, count: Int) throws(FileError) -> [Float] {
+        let bytes = try read(2 * count, at: offset)
+        guard bytes.count == 2 * count else {
+            throw FileError(reason: "it has become shorter while it was read")
+        }
+        return Files.floats(ofHalfPrecision: bytes)
+    }
+}
+
+/// Reads bytes of a file at an offset until a buffer is full or the file ends; returns their number.
+private func fill(
+    _ buffer: UnsafeMutableRawBufferPointer, of descriptor: Int32, at offset: Int
+) throws(FileError) -> Int {
+    var filled = 0
+    while filled < buffer.count {
+        let got = pread(
+            descriptor, buffer.baseAddress.map { $0 + filled }, buffer.count - filled,
+            off_t(offset + filled))
+        if got < 0 && errno == EINTR { continue }
+        guard got >= 0 else { throw .last() }
+        if got == 0 { break }
+        filled += got
+    }
+    return filled
 }
 
 /// Reads bytes of a file at an offset: `count` of them, or fewer at the end of the file.
@@ -47,17 +98,8 @@ func readBytes(
     _ count: Int, of descriptor: Int32, at offset: Int
 ) throws(FileError) -> [UInt8] {
     var bytes = [UInt8](repeating: 0, count: count)
-    var filled = 0
-    while filled < count {
-        let got = bytes.withUnsafeMutableBytes { buffer in
-            pread(
-                descriptor, buffer.baseAddress.map { $0 + filled }, count - filled,
-                off_t(offset + filled))
-        }
-        if got < 0 && errno == EINTR { continue }
-        guard got >= 0 else { throw .last() }
-        if got == 0 { break }
-        filled += got
+    let filled = try bytes.withUnsafeMutableBufferPointer { (buffer) throws(FileError) in
+        try fill(UnsafeMutableRawBufferPointer(buffer), of: descriptor, at: offset)
     }
     bytes.removeLast(count - filled)
     return bytes

@@ -3,6 +3,10 @@ internal import Files
 /// The size of a page of values, in bytes, as far as whole rows permit.
 let parquetPageSize = 1 << 20
 
+/// The size of a page of vectors in bytes, which fits into the second cache of a core: the vectors
+/// are read, summed and written while they are there.
+let parquetVectorPageSize = 1 << 18
+
 /// Returns the header of a data page, version 1.
 func parquetPageHeader(
     size: Int, crc: UInt32, valueCount: Int

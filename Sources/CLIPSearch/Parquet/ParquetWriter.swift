@@ -13,9 +13,9 @@ package import Files
 /// ```
 ///
 /// The values are not compressed (PLAIN), in data pages of version 1 with checksums. Equal rows and
-/// metadata give equal files. The rows of a group are in memory until it is written:
-/// `rowGroupSize` · `dimension` · 4 bytes of vectors. After an error, the file is incomplete and
-/// the writer must not be used.
+/// metadata give equal files. Vectors are written page by page, before the other columns of their
+/// row group, whose values are in memory until the group is written. After an error, the file is
+/// incomplete and the writer must not be used.
 ///
 /// Source: https://parquet.apache.org/docs/file-format/
 package final class ParquetWriter {
@@ -43,7 +43,12 @@ package final class ParquetWriter {
     private let rowGroupSize: Int
     private var rowGroups: [RowGroup] = []
     private var chunks: [ParquetChunkWriter]
-    private var vectors: [Float] = []
+    /// The vectors of the page that is not written yet.
+    private var page: [Float] = []
+    /// The levels of a page with as many rows as the last one.
+    private var levels: (rowCount: Int, bytes: [UInt8]) = (0, [])
+    /// The offset of the vectors of the current row group; nil if none is written.
+    private var vectorOffset: Int?
     private var groupCount = 0
     /// The number of rows so far.
     package private(set) var rowCount = 0
@@ -109,27 +114,17 @@ package final class ParquetWriter {
                     "expected \(chunks.count) values, found \(row.count)")
                 for (index, value) in row.enumerated() { try chunks[index].append(value) }
             }
-            let first = vectors.startIndex + start * dimension
-            let numbers = vectors[first..<(first + (end - start) * dimension)]
             groupCount += end - start
-            if groupCount == end - start && groupCount == rowGroupSize {
-                try finishRowGroup(vectors: numbers)
-            } else {
-                reserveVectors()
-                self.vectors.append(contentsOf: numbers)
-                if groupCount == rowGroupSize {
-                    try finishRowGroup(vectors: self.vectors[...])
-                    // Here, no slice shares the memory, so that it is kept.
-                    self.vectors.removeAll(keepingCapacity: true)
-                }
-            }
+            let first = vectors.startIndex + start * dimension
+            try append(vectors[first..<(first + (end - start) * dimension)])
+            if groupCount == rowGroupSize { try finishRowGroup() }
             start = end
         }
     }
 
     /// Writes the last row group and the footer; the caller finishes the file.
     package func finish() throws(FileError) {
-        if groupCount > 0 { try finishRowGroup(vectors: vectors[...]) }
+        if groupCount > 0 { try finishRowGroup() }
         let footer = self.footer()
         guard let size = UInt32(exactly: footer.count) else {
             throw FileError(reason: "its footer is too large (\(footer.count) bytes)")
@@ -141,14 +136,10 @@ package final class ParquetWriter {
         try file.flush()
     }
 
-    /// Reserves memory for a row group, up to 256 MB, so that a growing array is not copied.
-    private func reserveVectors() {
-        guard vectors.capacity == 0 else { return }
-        let (count, overflow) = rowGroupSize.multipliedReportingOverflow(by: dimension)
-        vectors.reserveCapacity(overflow ? 1 << 26 : min(count, 1 << 26))
-    }
-
-    private func finishRowGroup(vectors numbers: ArraySlice<Float>) throws(FileError) {
+    private func finishRowGroup() throws(FileError) {
+        if !page.isEmpty { try write(page: page[...]) }
+        page.removeAll(keepingCapacity: true)
+        let vectorEnd = file.count
         var places: [Chunk] = []
         for index in chunks.indices {
             chunks[index].finishPage()
@@ -160,35 +151,50 @@ package final class ParquetWriter {
             try file.append(chunk.pages)
             chunks[index].reset()
         }
-        if vectorColumn != nil { places.append(try append(pagesOf: numbers)) }
+        if let start = vectorOffset {
+            places.append(
+                Chunk(
+                    offset: start, size: vectorEnd - start, valueCount: groupCount * dimension,
+                    nullCount: 0))
+        }
         rowGroups.append(RowGroup(rowCount: groupCount, chunks: places))
         rowCount += groupCount
-        groupCount = 0
+        (groupCount, vectorOffset) = (0, nil)
     }
 
-    /// Writes the pages of the vectors.
-    private func append(pagesOf numbers: ArraySlice<Float>) throws(FileError) -> Chunk {
-        let rowsPerPage = max(1, parquetPageSize / (4 * dimension))
-        let start = file.count
-        var levels: (rowCount: Int, bytes: [UInt8]) = (0, [])
-        var first = numbers.startIndex
-        while first < numbers.endIndex {
-            let last = min(numbers.endIndex, first + rowsPerPage * dimension)
-            let page = numbers[first..<last]
-            if page.count != levels.rowCount * dimension {
-                levels = (page.count / dimension, listLevels(rowCount: page.count / dimension))
-            }
-            var crc = CRC32()
-            crc.update(levels.bytes[...])
-            crc.update(littleEndian: page)
-            let header = parquetPageHeader(
-                size: levels.bytes.count + 4 * page.count, crc: crc.value, valueCount: page.count)
-            try file.append(header + levels.bytes)
-            try file.append(littleEndian: page)
-            first = last
+    /// Appends vectors, and writes the pages that are full; these are not copied if they begin in
+    /// `numbers`.
+    private func append(_ numbers: ArraySlice<Float>) throws(FileError) {
+        guard vectorColumn != nil else { return }
+        let size = max(1, parquetVectorPageSize / (4 * dimension)) * dimension
+        var rest = numbers
+        if !page.isEmpty {
+            let missing = size - page.count
+            page += rest.prefix(missing)
+            rest = rest.dropFirst(missing)
+            guard page.count == size else { return }
+            try write(page: page[...])
+            page.removeAll(keepingCapacity: true)
         }
-        return Chunk(
-            offset: start, size: file.count - start, valueCount: numbers.count, nullCount: 0)
+        while rest.count >= size {
+            try write(page: rest.prefix(size))
+            rest = rest.dropFirst(size)
+        }
+        page += rest
+    }
+
+    /// Writes a page of vectors.
+    private func write(page: ArraySlice<Float>) throws(FileError) {
+        if vectorOffset == nil { vectorOffset = file.count }
+        let rowCount = page.count / dimension
+        if rowCount != levels.rowCount { levels = (rowCount, listLevels(rowCount: rowCount)) }
+        var crc = CRC32()
+        crc.update(levels.bytes[...])
+        crc.update(littleEndian: page)
+        let header = parquetPageHeader(
+            size: levels.bytes.count + 4 * page.count, crc: crc.value, valueCount: page.count)
+        try file.append(header + levels.bytes)
+        try file.append(littleEndian: page)
     }
 
     /// Returns the repetition and definition levels of vectors.
@@ -280,7 +286,7 @@ extension ParquetWriter {
         }
         writer.field(2, Int64(size))
         writer.field(3, Int64(group.rowCount))
-        writer.field(5, Int64(group.chunks[0].offset))
+        writer.field(5, Int64(group.chunks.map(\.offset).min() ?? 0))
         writer.field(6, Int64(size))
     }
 

@@ -10,7 +10,7 @@ package import Files
 /// ```
 ///
 /// It is an indexed folder, a `.npy` file with its names, a folder of such shards, a Parquet file,
-/// a folder of Parquet files, or the directory of clip-retrieval. One block of about 4 MB is in
+/// a folder of Parquet files, or the directory of clip-retrieval. One block of about 256 kB is in
 /// memory, and of Parquet one row group. The files are recognised by their content and layout.
 package struct EmbeddingTable: Sendable {
     /// The path of the file or folder.

@@ -67,8 +67,7 @@ struct NPYPart: TablePart {
                 ?? EmbeddingBlock(
                     names: range.map { FilePath("\(part.firstRow + $0)") },
                     isText: part.isText ? range.map { _ in true } : [], fields: [], vectors: [])
-            block.vectors = part.vectors.values(ofRows: range)
-            part.vectors.forget(range)
+            block.vectors = try part.vectors.values(ofRows: range)
             return block
         }
     }

@@ -91,8 +91,7 @@ struct RetrievalPart: TablePart {
             var block = EmbeddingBlock(
                 names: rows.map { FilePath("\(part.firstRow + $0)") },
                 isText: part.isText ? rows.map { _ in true } : [], fields: [],
-                vectors: part.vectors.values(ofRows: rows))
-            part.vectors.forget(rows)
+                vectors: try part.vectors.values(ofRows: rows))
             let start = loaded.lowerBound
             if part.nameColumn != nil {
                 block.names = Array(names[(rows.lowerBound - start)..<(rows.upperBound - start)])

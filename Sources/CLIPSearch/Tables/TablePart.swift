@@ -45,7 +45,7 @@ protocol TableRows {
     mutating func next(_ most: Int) throws(FileError) -> EmbeddingBlock
 }
 
-/// The rows of an `EmbeddingTable`, read in blocks of about 4 MB.
+/// The rows of an `EmbeddingTable`, read in blocks of about 256 kB.
 package struct EmbeddingBlocks {
     private let table: EmbeddingTable
     private let blockRows: Int
@@ -56,7 +56,7 @@ package struct EmbeddingBlocks {
 
     init(_ table: EmbeddingTable) {
         self.table = table
-        blockRows = max(1, (1 << 20) / table.dimension)
+        blockRows = max(1, (1 << 16) / table.dimension)
     }
 
     /// Returns the next rows; nil after the last one.
