@@ -12,8 +12,8 @@ struct NPYFile {
     /// Maps a file, and reads its header.
     ///
     /// - Parameter path: The path of the file.
-    /// - Throws: `FileError`, also for an array of another type or shape, and if its size is not the
-    ///   one that the header states.
+    /// - Throws: `FileError`, also for an array of another type or shape, and if its size is not
+    ///   the one that the header states.
     init(_ path: FilePath) throws(FileError) {
         file = try MappedFile(path: path.bytes)
         let magic = [0x93] + Array("NUMPY".utf8)
