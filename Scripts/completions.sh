@@ -26,6 +26,7 @@ mkdir -p "$work/bin" "$work/here/ex/models" "$work/here/ex/more models" "$work/h
 cd "$work/here"
 touch ex/a:b.jpg 'ex/more images.jpg' classes.csv classes.probe.safetensors log.jsonl out.html
 touch ex/bike.jpg ex/dog.jpg ex/weights.safetensors ex/notes.txt labels.txt vectors.npy
+touch rows.parquet
 export PATH=$work/bin:$PATH HOME=$work/home
 unset CLIP_MODEL CLIP_HOME HF_HOME HF_HUB_CACHE
 
@@ -41,6 +42,8 @@ cases=(
     'clip info ex/w|ex/weights.safetensors'
     'clip zeroshot --labels l|labels.txt'
     'clip cluster v|vectors.npy|!labels.txt'
+    'clip export r|rows.parquet|!labels.txt'
+    'clip export . --to |parquet pgvector qdrant sqlite-vec faiss clip-retrieval|!labels.txt'
     'clip zeroshot --precision |fp32 bf16 int8|!labels.txt'
     'clip similarity --image ex/b|ex/bike.jpg'
     'clip similarity --image ex/bike.jpg ex/d|ex/dog.jpg'

@@ -12,8 +12,8 @@ struct NPYFile {
     /// Opens a file, and reads its header.
     ///
     /// - Parameter path: The path of the file.
-    /// - Throws: `FileError`, also for an array of another type or shape, and if its size is not the
-    ///   one that the header states.
+    /// - Throws: `FileError`, also for an array of another type or shape, and if its size is not
+    ///   the one that the header states.
     init(_ path: FilePath) throws(FileError) {
         file = try PositionedFile(path: path.bytes)
         let beginning = try file.read(12, at: 0)

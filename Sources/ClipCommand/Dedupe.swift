@@ -49,7 +49,7 @@ struct Dedupe: ParsableCommand {
 
     @Flag(
         help:
-            "Print only paths of duplicates (for files of vectors: of similar images), one per line."
+            "Print only paths of duplicates (of files of vectors: similar images), one per line."
     )
     var paths = false
 

@@ -24,8 +24,8 @@ extension MappedFile {
         address(of: offset..<(offset + 1)).loadUnaligned(as: UInt8.self)
     }
 
-    /// Returns the offset of the first byte with a value in a range, which must lie within the file;
-    /// nil if there is none.
+    /// Returns the offset of the first byte with a value in a range, which must lie within the
+    /// file; nil if there is none.
     package func firstOffset(of byte: UInt8, in range: Range<Int>) -> Int? {
         guard !range.isEmpty else { return nil }
         let start = address(of: range)

@@ -3,7 +3,7 @@ package import Files
 
 /// Vectors with names and fields in a file or folder, to be read in blocks.
 ///
-/// ```swift
+/// ```
 /// let table = try EmbeddingTable("photos.parquet")
 /// var blocks = table.blocks()
 /// while let block = try blocks.next() { print(block.names.count) }
@@ -31,7 +31,7 @@ package struct EmbeddingTable: Sendable {
     package let files: [FilePath]
     let parts: [any TablePart]
 
-    /// The column of `clip export`'s Parquet files that tells texts from images, if there are texts.
+    /// The column of Parquet files that tells texts from images, if there are texts.
     static let kindColumn = "kind"
 
     /// Opens a file or folder of vectors that is not an indexed folder.

@@ -59,6 +59,8 @@ struct NamesFile {
         /// Returns the names and the fields of the next rows.
         ///
         /// - Parameter count: The number of rows; the file has as many.
+        /// - Returns: The rows, without vectors.
+        /// - Throws: `FileError`, also if a line is not in the format.
         mutating func rows(_ count: Int) throws(FileError) -> EmbeddingBlock {
             var block = EmbeddingBlock(names: [], isText: [], fields: [], vectors: [])
             block.names.reserveCapacity(count)
