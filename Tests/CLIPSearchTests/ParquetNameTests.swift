@@ -36,7 +36,7 @@ import Testing
         let path = try write(
             ParquetTable.columns(hasOtherBytes: true),
             names.map { ParquetTable.values(of: $0, hasOtherBytes: true) })
-        let embeddings = try NamedEmbeddings(parquet: path)
+        let embeddings = try NamedEmbeddings(EmbeddingTable(path))
         #expect(embeddings.files == names)
         #expect(embeddings.dimension == 2)
         #expect(embeddings.model == nil)
@@ -54,12 +54,12 @@ import Testing
             [[.integer(7), .string([0x61])], [.null, .null]].map {
                 $0.suffix(column == "key" ? 1 : 2)
             }, vectorColumn: "vector")
-        #expect(try NamedEmbeddings(parquet: path).files == [FilePath("a"), FilePath("1")])
+        #expect(try NamedEmbeddings(EmbeddingTable(path)).files == [FilePath("a"), FilePath("1")])
     }
 
     @Test func rowsWithoutNamesAreNumbered() throws {
         let path = try write([], [[], [], []], vectorColumn: "anything")
-        #expect(try NamedEmbeddings(parquet: path).names == ["0", "1", "2"])
+        #expect(try NamedEmbeddings(EmbeddingTable(path)).names == ["0", "1", "2"])
     }
 
     @Test func modelIsKept() throws {
@@ -67,7 +67,7 @@ import Testing
             name: "ViT-B/32", fingerprint: String(repeating: "a", count: 64), dimension: 2,
             precision: .fp32, activation: .quickGELU, resolution: 224, isNormalized: true)
         let path = try write([], [[]], metadata: record.metadata)
-        #expect(try NamedEmbeddings(parquet: path).model == record)
+        #expect(try NamedEmbeddings(EmbeddingTable(path)).model == record)
         var other = record
         other.dimension = 3
         let wrong = try write([], [[]], metadata: other.metadata)
@@ -75,7 +75,7 @@ import Testing
             throws: CLIPError.unreadableFile(
                 path: wrong.description,
                 reason: "its vectors have 2 dimensions, but its metadata states 3")
-        ) { try NamedEmbeddings(parquet: wrong) }
+        ) { try NamedEmbeddings(EmbeddingTable(wrong)) }
     }
 
     @Test func otherFilesAreRefused() throws {

@@ -164,7 +164,7 @@ import Testing
         #expect(file.vectorColumns.map(\.dimension) == [7])
         #expect(
             throws: CLIPError.unreadableFile(path: path.description, reason: "it has no rows")
-        ) { try NamedEmbeddings(parquet: path) }
+        ) { try NamedEmbeddings(EmbeddingTable(path)) }
     }
 
     @Test func brokenFilesAreErrors() throws {

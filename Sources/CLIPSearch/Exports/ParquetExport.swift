@@ -21,7 +21,7 @@ package final class ParquetExport: EmbeddingExport {
             return (
                 file,
                 try ParquetWriter(
-                    file, columns: columns, vectorColumn: "embedding",
+                    file, columns: columns, vectorColumn: ParquetTable.embedding,
                     dimension: schema.dimension, metadata: schema.model?.metadata ?? [])
             )
         }
@@ -29,15 +29,15 @@ package final class ParquetExport: EmbeddingExport {
 
     /// Returns the columns of the file except the vectors.
     package static func columns(of schema: ExportSchema) -> [ParquetColumn] {
-        var columns = [ParquetColumn(name: "path", kind: .string, isOptional: false)]
-        if schema.hasOtherNames {
-            columns.append(ParquetColumn(name: "path_bytes", kind: .bytes, isOptional: true))
-        }
+        var columns = ParquetTable.columns(hasOtherBytes: schema.hasOtherNames)
         if schema.hasTexts {
             columns.append(
                 ParquetColumn(name: EmbeddingTable.kindColumn, kind: .string, isOptional: false))
         }
-        let own = ["path", "path_bytes", EmbeddingTable.kindColumn, "embedding"]
+        let own = [
+            ParquetTable.path, ParquetTable.pathBytes, EmbeddingTable.kindColumn,
+            ParquetTable.embedding,
+        ]
         return columns + schema.columns(besides: own)
     }
 
@@ -45,17 +45,7 @@ package final class ParquetExport: EmbeddingExport {
     package static func values(
         _ schema: ExportSchema, _ name: FilePath, isText: Bool, _ fields: [ParquetValue]
     ) -> [ParquetValue] {
-        guard schema.hasOtherNames || schema.hasTexts else {
-            return [.string(name.bytes)] + fields
-        }
-        var values: [ParquetValue] = [.string(name.bytes)]
-        if schema.hasOtherNames {
-            let isUTF8 = name.isUTF8
-            if !isUTF8 {
-                values = [.string(Array(name.description.utf8))]
-            }
-            values.append(isUTF8 ? .null : .bytes(name.bytes))
-        }
+        var values = ParquetTable.values(of: name, hasOtherBytes: schema.hasOtherNames)
         if schema.hasTexts { values.append(.string(Array((isText ? "text" : "image").utf8))) }
         return values + fields
     }

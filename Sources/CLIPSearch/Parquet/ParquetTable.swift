@@ -1,5 +1,4 @@
 package import Files
-package import CLIP
 
 /// The names of the columns of a table of embeddings.
 package enum ParquetTable {
@@ -33,50 +32,11 @@ package enum ParquetTable {
     }
 }
 
-extension NamedEmbeddings {
-    /// Reads vectors and names from a Parquet file, of this program or of other software.
+extension ParquetTable {
+    /// Returns the column of vectors: `embedding`, else `vector` or `image_embedding`, else the only
+    /// column of vectors.
     ///
-    /// The vectors are in the column `embedding`, else `vector` or `image_embedding`, else in the
-    /// only column of vectors. The names are in `path_bytes` and `path`, else in `image_path`,
-    /// `url`, `id` or `key`; a row without a name is named by its number, from 0.
-    ///
-    /// - Parameter path: The path of the file.
-    /// - Throws: `CLIPError.unreadableFile`, also if there are no rows or no such column, for rows
-    ///   of different lengths, null, NaN or infinity, and if the metadata states a model of another
-    ///   dimension.
-    package init(parquet path: FilePath) throws(CLIPError) {
-        do throws(FileError) {
-            self = try Self.read(ParquetFile(path))
-        } catch {
-            throw .unreadableFile(path: path.description, reason: error.reason)
-        }
-    }
-
-    private static func read(_ file: ParquetFile) throws(FileError) -> NamedEmbeddings {
-        let (column, dimension) = try vectorColumn(of: file)
-        guard file.rowCount > 0 else { throw FileError(reason: "it has no rows") }
-        let model = ModelRecord(metadata: file.metadata)
-        if let model, model.dimension != dimension {
-            throw FileError(
-                reason: """
-                    its vectors have \(dimension) dimensions, but its metadata states \
-                    \(model.dimension)
-                    """)
-        }
-        var (names, values): ([FilePath], [Float]) = ([], [])
-        let (count, overflow) = file.rowCount.multipliedReportingOverflow(by: dimension)
-        // The file may state more than it has.
-        if !overflow, file.rowGroups.count > 1 { values.reserveCapacity(min(count, 1 << 26)) }
-        for (group, rows) in file.rowGroups.enumerated() where !rows.isEmpty {
-            let vectors = try file.vectors(of: column, rowGroup: group)
-            if values.isEmpty { values = vectors } else { values += vectors }
-            names += try self.names(of: file, group)
-        }
-        return NamedEmbeddings(
-            files: names, values: values, dimension: dimension, model: model)
-    }
-
-    /// Returns the column of vectors.
+    /// - Throws: `FileError` if there is no such column.
     static func vectorColumn(
         of file: ParquetFile
     ) throws(FileError) -> (name: String, dimension: Int) {

@@ -21,7 +21,7 @@ struct ParquetPart: TablePart {
     init(_ path: FilePath) throws(FileError) {
         let file = try ParquetFile(path)
         self.path = path
-        (vectorColumn, dimension) = try NamedEmbeddings.vectorColumn(of: file)
+        (vectorColumn, dimension) = try ParquetTable.vectorColumn(of: file)
         rowCount = file.rowCount
         model = ModelRecord(metadata: file.metadata)
         if let model, model.dimension != dimension {
@@ -31,7 +31,7 @@ struct ParquetPart: TablePart {
                     \(model.dimension)
                     """)
         }
-        let names = NamedEmbeddings.nameColumns(of: file)
+        let names = ParquetTable.nameColumns(of: file)
         hasOtherNames = names.contains(ParquetTable.pathBytes)
         let kind = file.columns.first {
             $0.name == EmbeddingTable.kindColumn && $0.kind == .string
@@ -102,7 +102,7 @@ struct ParquetPart: TablePart {
             let rows = file.rowGroups[group]
             // The old group is released before the next one is read.
             all = EmbeddingBlock(names: [], isText: [], fields: [], vectors: [])
-            all.names = try NamedEmbeddings.names(of: file, group)
+            all.names = try ParquetTable.names(of: file, group)
             if let kind = part.kindColumn {
                 all.isText = try file.values(of: kind, rowGroup: group).map {
                     $0 == ParquetPart.text
