@@ -16,7 +16,7 @@ if not __package__:  # started as a file, whose folder spark-submit has put on t
     sys.path[:] = [os.path.dirname(here)] + [path for path in sys.path if path != here]
 
 from clip_spark import duplicates, encoding, labels, nearest  # noqa: E402
-from clip_spark.worker import WorkerOptions  # noqa: E402
+from clip_spark.worker import WorkerError, WorkerOptions  # noqa: E402
 
 # The name, the module, the help, and whether the job writes a table.
 JOBS = [
@@ -58,19 +58,20 @@ def parser():
     return top
 
 
-def ship(context):
-    """Sends this package to the executors, unless --py-files has done so."""
+def ship(context, temporary):
+    """Sends this package to the executors, unless --py-files has done so.
+
+    The archive is in the folder `temporary`, which must stay until the session ends.
+    """
     folder = os.path.dirname(os.path.abspath(encoding.__file__))
     if not os.path.isdir(folder):
         return  # imported from the archive of --py-files
-    # Spark copies the archive at once.
-    with tempfile.TemporaryDirectory() as temporary:
-        archive = os.path.join(temporary, "clip_spark.zip")
-        with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
-            for name in sorted(os.listdir(folder)):
-                if name.endswith(".py"):
-                    file.write(os.path.join(folder, name), f"clip_spark/{name}")
-        context.addPyFile(archive)
+    archive = os.path.join(temporary, "clip_spark.zip")
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
+        for name in sorted(os.listdir(folder)):
+            if name.endswith(".py"):
+                file.write(os.path.join(folder, name), f"clip_spark/{name}")
+    context.addPyFile(archive)
 
 
 def main():
@@ -83,17 +84,19 @@ def main():
         options = WorkerOptions(
             clip=arguments.clip, weights=arguments.weights, threads=arguments.threads,
             arguments=tuple(arguments.worker_option))
-    spark = SparkSession.builder.appName(f"clip_spark {arguments.job}").getOrCreate()
-    ship(spark.sparkContext)
     rows = "spark.sql.execution.arrow.maxRecordsPerBatch"
-    if not spark.sparkContext.getConf().contains(rows):
-        spark.conf.set(rows, "256")  # two batches of images are in memory; the default is 10,000
-    try:
-        arguments.run(spark, arguments, options)
-    except (FileExistsError, ValueError) as error:
-        sys.exit(f"clip_spark: {arguments.job}: {error}")
-    finally:
-        spark.stop()
+    with tempfile.TemporaryDirectory() as temporary:
+        spark = SparkSession.builder.appName(f"clip_spark {arguments.job}").getOrCreate()
+        try:
+            ship(spark.sparkContext, temporary)
+            if not spark.sparkContext.getConf().contains(rows):
+                # Two batches of images are in the memory of a task; the default is 10,000 rows.
+                spark.conf.set(rows, "256")
+            arguments.run(spark, arguments, options)
+        except (OSError, ValueError, WorkerError) as error:
+            sys.exit(f"clip_spark: {arguments.job}: {error}")
+        finally:
+            spark.stop()
 
 
 if __name__ == "__main__":
