@@ -9,6 +9,7 @@ import argparse
 import os
 import sys
 import tempfile
+import time
 import zipfile
 
 if not __package__:  # started as a file, whose folder spark-submit has put on the path
@@ -92,7 +93,11 @@ def main():
             if not spark.sparkContext.getConf().contains(rows):
                 # Two batches of images are in the memory of a task; the default is 10,000 rows.
                 spark.conf.set(rows, "256")
+            start = time.monotonic()
             arguments.run(spark, arguments, options)
+            seconds = time.monotonic() - start
+            if hasattr(arguments, "output"):  # the output of search is data
+                print(f"clip_spark: {arguments.job}: done in {seconds:.1f} s")
         except (OSError, ValueError, WorkerError) as error:
             sys.exit(f"clip_spark: {arguments.job}: {error}")
         finally:

@@ -124,7 +124,8 @@ def run(spark, arguments, options):
                 {"cosine": cosine, "path": path.decode("utf-8", "surrogateescape")}
                 for cosine, path in matches]}))
             continue
-        print(name, file=sys.stderr)
+        if len(names) > 1:
+            print(f"== {name}", flush=True)
         for cosine, path in matches:
             sys.stdout.buffer.write(b"%.4f  %s\n" % (cosine, path))
         sys.stdout.flush()
