@@ -148,7 +148,9 @@ def compare(ours, theirs, peer):
     """Prints the number of common images, and their smallest cosine."""
     read = by_name_retrieval if peer == "clip_retrieval" else by_name_parquet
     a, b = by_name_parquet(pathlib.Path(ours)), read(pathlib.Path(theirs))
-    cosines = [float(a[name] @ b[name]) for name in a.keys() & b.keys()]
+    # The float16 of clip-retrieval are normalised before they are rounded.
+    cosines = [float(a[name] @ b[name]) / float((b[name] @ b[name]) ** 0.5)
+               for name in a.keys() & b.keys()]
     print(f"{len(cosines)} images in common, smallest cosine {min(cosines):.6f}")
 
 
