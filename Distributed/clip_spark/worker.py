@@ -92,10 +92,11 @@ class Replies:
 def local_path(name):
     """Returns the path on this node of a file of `--files`, or the name itself.
 
-    The copy that Spark made wins, so that a path of the driver's machine works on every node.
+    The copy that Spark made wins, so that a path of the driver's machine works on every node. YARN
+    puts the files into the working folder.
     """
     base = os.path.basename(name.rstrip("/"))
-    for path in [spark_file(base), os.path.join(os.getcwd(), base), name]:
+    for path in [spark_file(base), name, os.path.join(os.getcwd(), base)]:
         if path and base and os.path.exists(path):
             return path
     return name

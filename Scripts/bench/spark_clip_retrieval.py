@@ -7,14 +7,14 @@
     python3 Scripts/bench/spark_clip_retrieval.py --retrieval VENV/bin/python
         --spark VENV2/bin/python --clip CLIP --weights FOLDER --images FOLDER --work FOLDER
 
---weights has a ViT-B/32 in the layout of Hugging Face (model.safetensors), such as the seeded one of
-Scripts/bench/peers.py; it is converted to a checkpoint of open_clip once. --images has at least
---count JPEG and PNG files, such as those of Scripts/distributed/make_images.py.
+--weights has a ViT-B/32 in the layout of Hugging Face (model.safetensors), such as one with random
+weights; it is converted to a checkpoint of open_clip once. --images has at least --count JPEG and
+PNG files, such as those of Scripts/distributed/make_images.py with --broken 0.
 
-Both run in Spark's local mode with --cores tasks of one thread each, in fp32. Each runs once on half of
-the images and once on all: the images a second after start-up are the added images by the added
-seconds. Also prints the smallest cosine between the vectors of both. With --peer map-in-arrow, the peer
-is open_clip within mapInArrow instead of clip-retrieval.
+Both run in Spark's local mode with --cores tasks of one thread each, in fp32. Each runs once on
+half of the images and once on all: the images a second after start-up are the added images by the
+added seconds. Also prints the smallest cosine between the vectors of both. With --peer
+map-in-arrow, the peer is open_clip within mapInArrow instead of clip-retrieval.
 """
 
 import argparse
@@ -109,9 +109,9 @@ def map_in_arrow(images, output, checkpoint, cores):
                     [preprocess(Image.open(io.BytesIO(row["content"]))) for row in group])
                 with torch.no_grad():
                     vectors = model.encode_image(pixels, normalize=True).tolist()
+                schema = pa.schema([("path", pa.string()), ("embedding", pa.list_(pa.float32()))])
                 yield pa.RecordBatch.from_pydict(
-                    {"path": [row["path"] for row in group], "embedding": vectors},
-                    schema=pa.schema([("path", pa.string()), ("embedding", pa.list_(pa.float32()))]))
+                    {"path": [row["path"] for row in group], "embedding": vectors}, schema=schema)
 
     spark = spark_session(int(cores))
     start = time.monotonic()
