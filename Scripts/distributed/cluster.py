@@ -1,5 +1,6 @@
 """Spark for the tests: local mode, and a standalone cluster of two worker processes on loopback."""
 
+import atexit
 import os
 import pathlib
 import re
@@ -123,6 +124,8 @@ class Job:
         self.file = open(self.log, "wb")
         self.process = subprocess.Popen(
             list(map(str, self.command)), stdout=subprocess.PIPE, stderr=self.file, env=variables)
+        # A test that fails leaves no job behind.
+        atexit.register(self.process.terminate)
 
     def wait(self):
         """Waits for the end, and returns the output and the seconds after the session's start.

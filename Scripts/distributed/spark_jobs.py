@@ -260,6 +260,8 @@ def wait_for_start(cluster, job):
 
 def main():
     options = common.arguments(__doc__.splitlines()[0], images=20_000, broken=200)
+    # The cluster is ended on the way out.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     Test(options).run()
     common.finish()
 
