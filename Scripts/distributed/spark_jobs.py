@@ -148,8 +148,7 @@ class Test:
         strike(cluster.ids, self.options.clip.name, signal.SIGKILL, job)
         # The executor that reports the failure must not die first.
         while "ended early" not in job.text() and job.process.poll() is None:
-            time.sleep(0.5)
-        time.sleep(0.3 * seconds)
+            time.sleep(0.2)
         strike(cluster.ids, "CoarseGrainedExecutorBackend", signal.SIGKILL, job)
         job.wait()
         log = job.text()
