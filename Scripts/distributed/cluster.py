@@ -11,7 +11,7 @@ import time
 
 from common import ROOT
 
-# All ports are PORT to PORT + 60, on 127.0.0.1.
+# All ports are PORT to PORT + 60, on 127.0.0.1 and 127.0.0.2.
 PORT = 17_070
 MAIN = ROOT / "Distributed" / "clip_spark" / "__main__.py"
 
@@ -57,7 +57,11 @@ def descendants(roots, word):
 
 
 class Cluster:
-    """A master and two workers of one core each, which this process ends by their ids."""
+    """A master and two workers of one core each, which this process ends by their ids.
+
+    The workers have the addresses 127.0.0.1 and 127.0.0.2: Spark runs the second attempt of a task
+    on another host only.
+    """
 
     def __init__(self, work):
         self.work = work
@@ -65,19 +69,21 @@ class Cluster:
         self.url = f"spark://127.0.0.1:{PORT}"
 
     def __enter__(self):
-        self.start("org.apache.spark.deploy.master.Master", "master", "--port", PORT,
+        self.start("org.apache.spark.deploy.master.Master", "master", "--host",
+                   "127.0.0.1", "--port", PORT,
                    "--webui-port", PORT + 1)
         self.wait_for("master", "I have been elected leader")
         for number in range(2):
-            self.start("org.apache.spark.deploy.worker.Worker", f"worker{number}", "--port",
-                       PORT + 2 + 2 * number, "--webui-port", PORT + 3 + 2 * number, "--cores", 1,
+            self.start("org.apache.spark.deploy.worker.Worker", f"worker{number}", "--host",
+                       f"127.0.0.{number + 1}", "--port", PORT + 2 + 2 * number, "--webui-port", PORT + 3 + 2 * number, "--cores", 1,
                        "--memory", "2g", "--work-dir", self.work / f"spark-work{number}", self.url)
             self.wait_for(f"worker{number}", "Successfully registered with master")
         return self
 
     def start(self, name, log, *arguments):
         home, variables = environment()
-        command = [home / "bin" / "spark-class", name, "--host", "127.0.0.1", *arguments]
+        command = [home / "bin" / "spark-class", name, *arguments]
+        variables["SPARK_LOCAL_IP"] = arguments[arguments.index("--host") + 1]
         with open(self.work / f"{log}.log", "wb") as file:
             self.processes.append(subprocess.Popen(
                 list(map(str, command)), stdout=file, stderr=file, stdin=subprocess.DEVNULL,

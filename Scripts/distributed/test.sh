@@ -14,8 +14,8 @@
 #   --venv FOLDER     the folder for the Python environments [~/.cache/swift-clip/venv-distributed]
 #
 # Needs Python 3.11, Java 17, and 10 GB of disk. Installs pinned packages (requirements.txt,
-# autofaiss.txt) into environments of its own. Servers listen on 127.0.0.1 (Spark, ports 17070 to
-# 17130) or a Unix socket (PostgreSQL), and are ended by their ids.
+# autofaiss.txt) into environments of its own. Servers listen on 127.0.0.1 and 127.0.0.2 (Spark,
+# ports 17070 to 17130) or a Unix socket (PostgreSQL), and are ended by their ids.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 usage() {
