@@ -75,8 +75,9 @@ class Cluster:
         self.wait_for("master", "I have been elected leader")
         for number in range(2):
             self.start("org.apache.spark.deploy.worker.Worker", f"worker{number}", "--host",
-                       f"127.0.0.{number + 1}", "--port", PORT + 2 + 2 * number, "--webui-port", PORT + 3 + 2 * number, "--cores", 1,
-                       "--memory", "2g", "--work-dir", self.work / f"spark-work{number}", self.url)
+                       f"127.0.0.{number + 1}", "--port", PORT + 2 + 2 * number, "--webui-port",
+                       PORT + 3 + 2 * number, "--cores", 1, "--memory", "2g", "--work-dir",
+                       self.work / f"spark-work{number}", self.url)
             self.wait_for(f"worker{number}", "Successfully registered with master")
         return self
 

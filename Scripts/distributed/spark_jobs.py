@@ -170,7 +170,7 @@ class Test:
                 os.kill(stopped, signal.SIGCONT)
             except ProcessLookupError:
                 pass  # Spark has ended it with its task
-        check("as speculatable" in job.text(), "speculative: Spark ran a task twice")
+        check(".1 in stage 0" in job.text(), "speculative: Spark ran a task twice")
         check(files_of(folder) == files, "speculative: the same files as undisturbed")
 
     def jobs(self, table, expected):
