@@ -58,7 +58,7 @@ struct Cluster: ParsableCommand {
     func run() throws {
         try OutputChecks.checkSuffix(of: html, "--html", is: ["html", "htm"], format: "HTML")
         try OutputChecks.checkPlace(of: html)
-        let found = try vectors.load(model.threading)
+        let found = try vectors.load(model.threading, quiet: common.quiet)
         let names = try labels.map { labels in
             try found.classifier(Labels.read(labels, common), prompts, textOptions, model, common)
         }

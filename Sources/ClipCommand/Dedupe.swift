@@ -124,7 +124,7 @@ struct Dedupe: ParsableCommand {
                 "--delete needs --yes unless standard input and standard error are terminals",
                 status: 2)
         }
-        let loaded = try VectorOptions.load(source, threading)
+        let loaded = try VectorOptions.load(source, threading, quiet: common.quiet)
         let names = loaded.index.map {
             IndexedNames(of: loaded.images ?? [], in: $0.folder)
         }

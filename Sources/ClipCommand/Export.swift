@@ -6,6 +6,7 @@ import Files
 struct Export: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Export vectors to Parquet, vector databases, faiss or clip-retrieval.",
+        usage: "clip export <vectors> --to <target> [<options>]",
         discussion: """
             The targets:
               parquet         a file with path, the fields and embedding
@@ -150,7 +151,7 @@ struct Export: ParsableCommand {
         }
         try OutputChecks.checkSuffix(of: output, "-o", is: to.suffixes, format: to.rawValue)
         try OutputChecks.checkPlace(of: output, isFolder: to == .clipRetrieval)
-        let table = try ExportSource.open(vectors.source, threading)
+        let table = try ExportSource.open(vectors.source, threading, quiet: common.quiet)
         try checkOverwriting(table)
         if sql { return printStatements(table) }
         noteLimits(of: table)
@@ -282,10 +283,12 @@ enum ExportSource {
     /// Opens a file or folder of vectors, or the index of a folder.
     ///
     /// - Throws: `Failure` if nothing exists at the path; `IndexError` or `CLIPError`.
-    static func open(_ source: String, _ threading: ThreadOptions) throws -> EmbeddingTable {
+    static func open(
+        _ source: String, _ threading: ThreadOptions, quiet: Bool
+    ) throws -> EmbeddingTable {
         try VectorOptions.checkExists(source)
         let path = FilePath(argument: source)
-        guard EmbeddingTable.layout(of: path) == nil else { return try EmbeddingTable(path) }
+        if let table = try VectorOptions.table(at: path, quiet: quiet) { return table }
         return try EmbeddingTable(FolderIndex(folder: path, threads: threading.wanted()))
     }
 

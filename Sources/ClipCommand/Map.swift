@@ -78,7 +78,7 @@ struct Map: ParsableCommand {
     func run() throws {
         try OutputChecks.checkSuffix(of: output, "-o", is: ["html", "htm"], format: "HTML")
         try OutputChecks.checkPlace(of: output)
-        let all = try vectors.load(model.threading)
+        let all = try vectors.load(model.threading, quiet: common.quiet)
         let found = all.subsampled(to: most)
         if found.names.count < all.names.count && !common.quiet {
             note(

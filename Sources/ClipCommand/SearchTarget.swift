@@ -143,7 +143,7 @@ extension Search {
     func openTarget(reusing old: SearchTarget? = nil) throws -> SearchTarget {
         let path = FilePath(argument: index)
         try VectorOptions.checkExists(index)
-        if let stored = try VectorOptions.storedVectors(at: path) {
+        if let stored = try VectorOptions.storedVectors(at: path, quiet: common.quiet) {
             let loaded =
                 try stored.model.map { try model.load($0, of: .file(path), common).model }
                 ?? model.load(forVectorsOf: stored.dimension, common)

@@ -39,20 +39,36 @@ struct VectorOptions: ParsableArguments {
     /// index.
     ///
     /// - Throws: `CLIPError.unreadableFile`.
-    static func storedVectors(at path: FilePath) throws -> NamedEmbeddings? {
-        switch EmbeddingTable.layout(of: path) {
-        case nil: nil
-        case .npy: try NamedEmbeddings(npy: path)
-        default: try NamedEmbeddings(EmbeddingTable(path))
-        }
+    static func storedVectors(at path: FilePath, quiet: Bool) throws -> NamedEmbeddings? {
+        // Reading a whole .npy at once takes less time.
+        if EmbeddingTable.layout(of: path) == .npy { return try NamedEmbeddings(npy: path) }
+        return try table(at: path, quiet: quiet).map { try NamedEmbeddings($0) }
     }
 
-    func load(_ threading: ThreadOptions) throws -> Vectors { try Self.load(source, threading) }
+    /// Opens a file, or a folder of files, with vectors; nil for a folder to be opened as an index.
+    ///
+    /// A note counts the rows without a vector, unless `quiet` is true.
+    ///
+    /// - Throws: `CLIPError.unreadableFile`.
+    static func table(at path: FilePath, quiet: Bool) throws -> EmbeddingTable? {
+        guard EmbeddingTable.layout(of: path) != nil else { return nil }
+        let table = try EmbeddingTable(path)
+        if table.missingCount > 0 && !quiet {
+            note("clip: left out \(counted(table.missingCount, "row")) of \(path) without a vector")
+        }
+        return table
+    }
 
-    static func load(_ source: String, _ threading: ThreadOptions) throws -> Vectors {
+    func load(_ threading: ThreadOptions, quiet: Bool) throws -> Vectors {
+        try Self.load(source, threading, quiet: quiet)
+    }
+
+    static func load(
+        _ source: String, _ threading: ThreadOptions, quiet: Bool
+    ) throws -> Vectors {
         try checkExists(source)
         let path = FilePath(argument: source)
-        if let stored = try storedVectors(at: path) {
+        if let stored = try storedVectors(at: path, quiet: quiet) {
             return Vectors(
                 names: stored.files, embeddings: stored.embeddings,
                 origin: stored.model.map { ($0, .file(path)) })

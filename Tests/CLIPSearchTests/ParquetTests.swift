@@ -74,7 +74,7 @@ import Testing
             #expect(found == (0..<Self.rowCount).map { Self.values(row: $0)[index] })
         }
         let vectors = try file.rowGroups.indices
-            .flatMap { try file.vectors(of: "embedding", rowGroup: $0) }
+            .flatMap { try file.vectors(of: "embedding", rowGroup: $0).numbers }
         #expect(vectors == Self.vectors)
     }
 
@@ -88,7 +88,6 @@ import Testing
     }
 
     @Test(arguments: [
-        ("bad-null", "row 3 (from 0), column \"embedding\": found null"),
         ("bad-empty", "row 3 (from 0), column \"embedding\": found an empty list"),
         (
             "bad-short",
@@ -115,6 +114,25 @@ import Testing
             try file.vectors(of: "embedding", rowGroup: 0)
         }
         #expect(error?.reason.hasPrefix(reason) == true, "\(error?.reason ?? "no error")")
+    }
+
+    @Test func rowsWithoutVectorsAreLeftOut() throws {
+        let file = try ParquetFile(Self.fixture("missing"))
+        #expect(file.missingCount(of: "embedding") == 3)
+        #expect(file.vectorColumns.map(\.dimension) == [Self.dimension])
+        let vectors = try file.vectors(of: "embedding", rowGroup: 0)
+        #expect(vectors.missing == [0, 3, 39])
+        let kept = (0..<Self.rowCount).filter { !vectors.missing.contains($0) }
+        let table = try EmbeddingTable(Self.fixture("missing"))
+        #expect(table.rowCount == 37 && table.missingCount == 3)
+        var blocks = table.blocks()
+        let block = try #require(try blocks.next())
+        #expect(
+            block.vectors
+                == kept.flatMap { row in
+                    Self.vectors[(row * Self.dimension)..<((row + 1) * Self.dimension)]
+                })
+        #expect(block.names.map { .string($0.bytes) } == kept.map { Self.values(row: $0)[0] })
     }
 
     @Test func unsupportedEncodingIsNamed() throws {
@@ -219,7 +237,8 @@ import Testing
             }
             for column in file.vectorColumns {
                 let vectors = try file.vectors(of: column.name, rowGroup: group)
-                #expect(vectors.count == file.rowGroups[group].count * column.dimension)
+                let count = file.rowGroups[group].count - vectors.missing.count
+                #expect(vectors.numbers.count == count * column.dimension)
             }
         }
     }

@@ -17,7 +17,7 @@ import Testing
 
     /// The completion of an argument.
     private enum Kind: String {
-        case file, folder, npy, html, choices, model, names
+        case file, folder, npy, vectors, html, choices, model, names
 
         /// The bash script's words for it.
         var bash: String {
@@ -25,6 +25,7 @@ import Testing
             case .file: "_completions -f"
             case .folder: "_completions -d"
             case .npy: "-o plusdirs -fX '!*.@(npy)'"
+            case .vectors: "-o plusdirs -fX '!*.@(npy|parquet)'"
             case .html: "-o plusdirs -fX '!*.@(html)'"
             case .choices: "_completions -W 'fp32'$'\\n''bf16'$'\\n''int8'"
             case .model, .names: "_custom_complete ---completion"
@@ -37,10 +38,11 @@ import Testing
         ("zeroshot", "--precision", .choices), ("zeroshot", "--files-from", .file),
         ("zeroshot", "--errors", .file), ("encode", "*", .file), ("encode", "--output", .file),
         ("encode", "--text-file", .file), ("encode", "--model", .model), ("index", "1", .folder),
-        ("index", "--model", .model), ("search", "*", .file), ("search", "--index", .npy),
-        ("search", "--html", .html), ("dedupe", "1", .npy), ("dedupe", "--move-to", .folder),
-        ("cluster", "1", .npy), ("cluster", "--labels", .file), ("cluster", "--html", .html),
-        ("map", "1", .npy), ("map", "--output", .html), ("map", "--labels", .file),
+        ("index", "--model", .model), ("search", "*", .file), ("search", "--index", .vectors),
+        ("search", "--html", .html), ("dedupe", "1", .vectors), ("dedupe", "--move-to", .folder),
+        ("cluster", "1", .vectors), ("cluster", "--labels", .file), ("cluster", "--html", .html),
+        ("map", "1", .vectors), ("export", "1", .vectors), ("map", "--output", .html),
+        ("map", "--labels", .file),
         ("similarity", "*", .file), ("similarity", "--image", .file),
         ("similarity", "--text-file", .file), ("score", "*", .file), ("score", "--image", .file),
         ("eval", "1", .file), ("eval", "--dataset_root", .folder), ("eval", "--report", .html),
@@ -97,7 +99,7 @@ import Testing
         #expect(zsh.contains("'--labels=["))
         #expect(zsh.contains(":file:_files'"))
         #expect(zsh.contains(":folder:_files -/'"), "clip index FOLDER")
-        #expect(zsh.contains(":vectors:_files -g '\\''*.npy'\\'''"), "clip dedupe FOLDER")
+        #expect(zsh.contains(":vectors:_files -g '\\''*.npy *.parquet'\\'''"), "clip dedupe FOLDER")
         #expect(zsh.contains("---completion encode -- --model"))
         let fish = try script("fish")
         for (line, ending) in [

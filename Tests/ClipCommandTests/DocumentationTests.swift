@@ -94,7 +94,9 @@ import Testing
                     let list = try help("").components(separatedBy: "SUBCOMMANDS:").last ?? ""
                     #expect(list.contains("\n  \(subcommand) "), "\(name): \(line)")
                 }
-                for option in options(line) where !hidden.contains(option) {
+                // Options after a pipe are those of another command.
+                let own = line.components(separatedBy: " | ")[0]
+                for option in options(own) where !hidden.contains(option) {
                     count += 1
                     let text = try help(subcommand)
                     let isThere = text.split { " ,\n()[]".contains($0) }.contains { $0 == option }

@@ -166,13 +166,13 @@ import Testing
         #expect(!files.contains { $0.hasPrefix("x.") }, "\(files)")
     }
 
-    @Test(arguments: ["x.parquet", "x.txt", "x.npz"])
+    @Test(arguments: ["x.arrow", "x.txt", "x.npz"])
     func unsupportedSuffixIsRejected(_ output: String) throws {
         expectFailure(
             try clip("encode", Self.bike, "-o", output), status: 2,
             says: """
-                -o \(output): unsupported suffix; end the name in .jsonl, .json or .npy, or in / \
-                for a folder
+                -o \(output): unsupported suffix; end the name in .jsonl, .json, .npy or \
+                .parquet, or in / for a folder
                 """)
     }
 

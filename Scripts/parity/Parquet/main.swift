@@ -96,7 +96,7 @@ func read(_ path: String) throws(FileError) {
         }
         for column in file.vectorColumns {
             let vectors = try file.vectors(of: column.name, rowGroup: group)
-            for number in vectors { print(column.name, number.bitPattern) }
+            for number in vectors.numbers { print(column.name, number.bitPattern) }
         }
     }
 }

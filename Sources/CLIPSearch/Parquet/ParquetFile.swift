@@ -6,7 +6,7 @@ package import Files
 /// let file = try ParquetFile(FilePath("photos.parquet"))
 /// for group in file.rowGroups.indices {
 ///     let names = try file.values(of: "path", rowGroup: group)
-///     let vectors = try file.vectors(of: "embedding", rowGroup: group)
+///     let vectors = try file.vectors(of: "embedding", rowGroup: group).numbers
 /// }
 /// ```
 ///
@@ -96,23 +96,59 @@ package final class ParquetFile: Sendable {
         }
     }
 
-    /// Returns the length of the first list of a column; nil if there are no rows.
-    ///
-    /// The number of values is divided by that of rows where nothing remains; otherwise, some
-    /// list has another length, and the first page is read.
+    /// Returns the length of the first list of a column that has elements; nil if there is none.
     private static func dimension(
         of leaf: ParquetLeaf, _ file: MappedFile, _ footer: ParquetMetadata, limit: Int
     ) -> Int? {
-        guard let group = footer.rowGroups.first(where: { $0.rowCount > 0 }) else { return nil }
-        let chunk = group.chunks[leaf.index]
-        let quotient = chunk.valueCount / group.rowCount
-        guard !chunk.valueCount.isMultiple(of: group.rowCount),
-            chunk.valueCount <= valueLimit(chunk),
-            var pages = try? ParquetPageReader(file, leaf, chunk, limit: limit),
-            let page = try? pages.next(dictionary: { _, _ in }),
-            let second = page.repetition.dropFirst().firstIndex(of: 0)
-        else { return quotient }
-        return second
+        for group in footer.rowGroups where group.rowCount > 0 {
+            let chunk = group.chunks[leaf.index]
+            // Without null lists, the numbers of values and rows tell the length.
+            let quotient = chunk.valueCount / group.rowCount
+            if !leaf.hasNullLists && chunk.valueCount.isMultiple(of: group.rowCount) {
+                return quotient
+            }
+            guard chunk.valueCount <= valueLimit(chunk),
+                var pages = try? ParquetPageReader(file, leaf, chunk, limit: limit),
+                let length = try? lengthOfFirstList(&pages, leaf)
+            else { return quotient }
+            if length > 0 { return length }
+        }
+        return nil
+    }
+
+    private static func lengthOfFirstList(
+        _ pages: inout ParquetPageReader, _ leaf: ParquetLeaf
+    ) throws(FileError) -> Int {
+        var length = 0
+        while let page = try pages.next(dictionary: { _, _ in }) {
+            for (repetition, definition) in zip(page.repetition, page.definition) {
+                if repetition == 0 && length > 0 { return length }
+                if definition == leaf.maxDefinition { length += 1 }
+            }
+        }
+        return length
+    }
+
+    /// Returns the number of rows without a vector in a column: their lists are null.
+    package func missingCount(of column: String) -> Int {
+        guard let leaf = leaves.first(where: { $0.name == column && $0.isVector }),
+            let dimension = vectorColumns.first(where: { $0.name == column })?.dimension
+        else { return 0 }
+        return rowGroups.indices.reduce(0) { $0 + missingCount(leaf, dimension, rowGroup: $1) }
+    }
+
+    /// A null list counts as one value. With one dimension, it cannot be told from a list.
+    private func missingCount(_ leaf: ParquetLeaf, _ dimension: Int, rowGroup: Int) -> Int {
+        let (rows, values) = (
+            rowGroups[rowGroup].count, footer.rowGroups[rowGroup].chunks[leaf.index].valueCount
+        )
+        let (all, overflow) = rows.multipliedReportingOverflow(by: dimension)
+        // Without the length of a list, all lists are null.
+        if leaf.hasNullLists && dimension == 0 { return rows }
+        guard leaf.hasNullLists, dimension > 1, !overflow, values <= all,
+            (all - values).isMultiple(of: dimension - 1)
+        else { return 0 }
+        return min(rows, (all - values) / (dimension - 1))
     }
 
     /// Returns the largest plausible number of elements of all lists of a row group.
@@ -153,16 +189,25 @@ package final class ParquetFile: Sendable {
         throw FileError(reason: "it has no column \"\(column)\" of values")
     }
 
+    /// The vectors of a row group.
+    package struct Vectors: Sendable {
+        /// The numbers of the vectors, one vector after the other.
+        package let numbers: [Float]
+        /// The rows of the group, from 0, that have no vector, in their order.
+        package let missing: [Int]
+    }
+
     /// Decodes the vectors of a column in a row group.
     ///
     /// - Parameters:
     ///   - column: The name of the column.
     ///   - rowGroup: The number of the row group.
-    /// - Returns: The vectors, one after the other: rows · `dimension` numbers.
+    /// - Returns: The vectors of the rows whose list is not null; `missingCount(of:)` tells how many
+    ///   rows of the file have none.
     /// - Throws: `FileError` if there is no such column, its compression or encoding is
-    ///   unsupported, or it is damaged; also for a row that is null, empty, of another length or
-    ///   not finite.
-    package func vectors(of column: String, rowGroup: Int) throws(FileError) -> [Float] {
+    ///   unsupported, or it is damaged; also for a row that is empty, of another length or not
+    ///   finite.
+    package func vectors(of column: String, rowGroup: Int) throws(FileError) -> Vectors {
         guard let leaf = leaves.first(where: { $0.name == column && $0.isVector }),
             let dimension = vectorColumns.first(where: { $0.name == column })?.dimension
         else { throw FileError(reason: "it has no column \"\(column)\" of vectors") }
@@ -172,7 +217,9 @@ package final class ParquetFile: Sendable {
             throw parquetDamage(
                 "column \"\(column)\" states \(chunk.valueCount) values in \(chunk.size) bytes")
         }
-        var decoder = ParquetVectorDecoder(leaf, dimension: dimension, firstRow: rows.lowerBound)
+        var decoder = ParquetVectorDecoder(
+            leaf, dimension: dimension, firstRow: rows.lowerBound,
+            expectedMissing: missingCount(leaf, dimension, rowGroup: rowGroup))
         decoder.reserve(chunk.valueCount)
         var pages = try ParquetPageReader(file, leaf, chunk, limit: limit)
         var dictionary: [Float]?
@@ -183,6 +230,6 @@ package final class ParquetFile: Sendable {
             try decoder.append(page, dictionary: dictionary, pages)
         }
         try decoder.finish(rowCount: rows.count)
-        return decoder.numbers
+        return Vectors(numbers: decoder.numbers, missing: decoder.missing)
     }
 }

@@ -25,6 +25,11 @@ struct ParquetLeaf {
     var isVector: Bool {
         if case .vector = shape { true } else { false }
     }
+
+    /// True for a column of lists that may be null.
+    var hasNullLists: Bool {
+        if case .vector(_, let isOptional) = shape { isOptional } else { false }
+    }
 }
 
 extension ParquetMetadata {

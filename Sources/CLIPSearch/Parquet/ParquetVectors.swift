@@ -12,13 +12,18 @@ struct ParquetVectorDecoder {
     private(set) var numbers: [Float] = []
     /// The number of rows that have begun.
     private(set) var rowCount = 0
+    /// The rows whose list is null.
+    private(set) var missing: [Int] = []
+    /// The number of null lists; a further one is an error.
+    private let expectedMissing: Int
     /// The number of elements of the last row.
     private var filled = 0
 
-    init(_ leaf: ParquetLeaf, dimension: Int, firstRow: Int) {
+    init(_ leaf: ParquetLeaf, dimension: Int, firstRow: Int, expectedMissing: Int) {
         self.leaf = leaf
         self.dimension = dimension
         self.firstRow = firstRow
+        self.expectedMissing = expectedMissing
         if case .vector(let level, let isOptional) = leaf.shape {
             listLevel = UInt32(level)
             self.isOptional = isOptional
@@ -34,6 +39,7 @@ struct ParquetVectorDecoder {
         _ page: ParquetPage, dictionary: [Float]?, _ reader: ParquetPageReader
     ) throws(FileError) {
         // A page may begin within a row.
+        let count = missing.count
         for index in page.repetition.indices {
             if page.repetition[index] == 0 {
                 if rowCount > 0 { try finishRow() }
@@ -43,15 +49,21 @@ struct ParquetVectorDecoder {
                 throw parquetDamage("column \"\(leaf.name)\" begins within a row")
             }
             let level = page.definition[index]
-            if level != leaf.maxDefinition { throw missing(level) }
-            filled += 1
+            if level == leaf.maxDefinition {
+                filled += 1
+            } else if level == 0 && isOptional && missing.count < expectedMissing {
+                missing.append(rowCount - 1)
+            } else {
+                throw withoutNumber(level)
+            }
         }
+        let valueCount = page.valueCount - (missing.count - count)
         switch page.encoding {
-        case _ where page.valueCount == 0: break
-        case ParquetEncoding.plain: numbers += try plain(page.values, count: page.valueCount)
+        case _ where valueCount == 0: break
+        case ParquetEncoding.plain: numbers += try plain(page.values, count: valueCount)
         case ParquetEncoding.plainDictionary, ParquetEncoding.dictionaryIndices:
             numbers += try parquetDictionaryValues(
-                dictionary ?? [], page.values, count: page.valueCount)
+                dictionary ?? [], page.values, count: valueCount)
         default: throw reader.unsupported(page.encoding)
         }
     }
@@ -59,13 +71,16 @@ struct ParquetVectorDecoder {
     /// Checks the last row, and that there are `expected` rows of finite numbers.
     mutating func finish(rowCount expected: Int) throws(FileError) {
         if rowCount > 0 { try finishRow() }
-        guard rowCount == expected, numbers.count == expected * dimension else {
+        guard rowCount == expected, missing.count == expectedMissing,
+            numbers.count == (expected - expectedMissing) * dimension
+        else {
             throw parquetDamage(
                 "column \"\(leaf.name)\" has \(rowCount) rows; expected \(expected)")
         }
-        guard numbers.allSatisfy(\.isFinite) else {
-            let place = numbers.firstIndex { !$0.isFinite } ?? 0
-            throw error(row: place / dimension, "it contains NaN or infinity")
+        if let place = firstNonFinite(numbers[...]) {
+            var row = place / dimension
+            for gap in missing where gap <= row { row += 1 }
+            throw error(row: row, "it contains NaN or infinity")
         }
     }
 
@@ -95,14 +110,14 @@ struct ParquetVectorDecoder {
     }
 
     private func finishRow() throws(FileError) {
-        guard filled == dimension else {
+        guard filled == dimension || filled == 0 && missing.last == rowCount - 1 else {
             throw error(
                 row: rowCount - 1, "expected a list of \(dimension) numbers, found \(filled)")
         }
     }
 
     /// Returns the error of an element without a number.
-    private func missing(_ level: UInt32) -> FileError {
+    private func withoutNumber(_ level: UInt32) -> FileError {
         let found =
             level >= listLevel
             ? "the list has a null"

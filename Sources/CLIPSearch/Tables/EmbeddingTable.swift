@@ -19,6 +19,8 @@ package struct EmbeddingTable: Sendable {
     package let dimension: Int
     /// The number of vectors, at least 1.
     package let rowCount: Int
+    /// The number of rows that have no vector, such as those of broken images; they are left out.
+    package let missingCount: Int
     /// The number of rows that are texts; all others are images.
     package let textCount: Int
     /// True if a name may have bytes that are not UTF-8.
@@ -75,9 +77,12 @@ package struct EmbeddingTable: Sendable {
         }
     }
 
-    private init(_ path: FilePath, _ parts: [any TablePart]) throws(FileError) {
-        guard let first = parts.first, parts.contains(where: { $0.rowCount > 0 }) else {
-            throw FileError(reason: "it has no rows")
+    private init(_ path: FilePath, _ all: [any TablePart]) throws(FileError) {
+        let parts = all.filter { $0.rowCount > 0 }
+        missingCount = all.reduce(0) { $0 + $1.missingCount }
+        guard let first = parts.first else {
+            throw FileError(
+                reason: missingCount == 0 ? "it has no rows" : "none of its rows has a vector")
         }
         var columns = TableColumns()
         var model: ModelRecord?
@@ -116,7 +121,7 @@ package struct EmbeddingTable: Sendable {
         rowCount = parts.reduce(0) { $0 + $1.rowCount }
         textCount = parts.reduce(0) { $0 + $1.textCount }
         hasOtherNames = parts.contains(where: \.hasOtherNames)
-        files = parts.flatMap(\.files)
+        files = all.flatMap(\.files)
     }
 
     /// Opens the table for reading from its first row.

@@ -6,6 +6,7 @@ struct ParquetPart: TablePart {
     let path: FilePath
     let model: ModelRecord?
     let rowCount: Int
+    let missingCount: Int
     let dimension: Int
     let textCount: Int
     let hasOtherNames: Bool
@@ -22,9 +23,10 @@ struct ParquetPart: TablePart {
         let file = try ParquetFile(path)
         self.path = path
         (vectorColumn, dimension) = try ParquetTable.vectorColumn(of: file)
-        rowCount = file.rowCount
+        missingCount = file.missingCount(of: vectorColumn)
+        rowCount = file.rowCount - missingCount
         model = ModelRecord(metadata: file.metadata)
-        if let model, model.dimension != dimension {
+        if let model, model.dimension != dimension, rowCount > 0 {
             throw FileError(
                 reason: """
                     its vectors have \(dimension) dimensions, but its metadata states \
@@ -41,7 +43,8 @@ struct ParquetPart: TablePart {
         var texts: Int?
         if let kind { texts = try Self.textCount(of: file, kind.name) }
         kindColumn = texts == nil ? nil : kind?.name
-        textCount = texts ?? 0
+        // Rows without a vector are counted, too.
+        textCount = min(texts ?? 0, rowCount)
         let taken = names + file.vectorColumns.map(\.name) + [kindColumn].compactMap(\.self)
         columns = file.columns.filter { !taken.contains($0.name) }
             .map { ParquetColumn(name: $0.name, kind: $0.kind, isOptional: true) }
@@ -96,10 +99,11 @@ struct ParquetPart: TablePart {
 
         private mutating func readGroup() throws(FileError) {
             group += 1
-            guard group < file.rowGroups.count, file.rowCount == part.rowCount else {
+            guard group < file.rowGroups.count,
+                file.rowCount == part.rowCount + part.missingCount
+            else {
                 throw FileError(reason: "it has changed while it was read")
             }
-            let rows = file.rowGroups[group]
             // The old group is released before the next one is read.
             all = EmbeddingBlock(names: [], isText: [], fields: [], vectors: [])
             all.names = try ParquetTable.names(of: file, group)
@@ -109,11 +113,17 @@ struct ParquetPart: TablePart {
                 }
             }
             all.fields = try file.fields(part.columns, rowGroup: group)
-            all.vectors = try file.vectors(of: part.vectorColumn, rowGroup: group)
-            guard all.vectors.count == rows.count * part.dimension else {
+            let vectors = try file.vectors(of: part.vectorColumn, rowGroup: group)
+            all.vectors = vectors.numbers
+            for row in vectors.missing.reversed() {
+                all.names.remove(at: row)
+                if !all.isText.isEmpty { all.isText.remove(at: row) }
+                if !all.fields.isEmpty { all.fields.remove(at: row) }
+            }
+            guard all.vectors.count == all.count * part.dimension else {
                 throw FileError(
                     reason: """
-                        expected \(rows.count) x \(part.dimension) numbers in row group \(group) \
+                        expected \(all.count) x \(part.dimension) numbers in row group \(group) \
                         of \(part.vectorColumn), found \(all.vectors.count)
                         """)
             }

@@ -22,7 +22,10 @@ protocol TablePart: Sendable {
     var path: FilePath { get }
     /// The files that are read.
     var files: [FilePath] { get }
+    /// The number of rows with a vector.
     var rowCount: Int { get }
+    /// The number of rows without a vector, which are left out.
+    var missingCount: Int { get }
     var dimension: Int { get }
     /// The number of rows that are texts.
     var textCount: Int { get }
@@ -35,6 +38,10 @@ protocol TablePart: Sendable {
 
     /// Opens the part for reading from its first row.
     func rows() throws(FileError) -> any TableRows
+}
+
+extension TablePart {
+    var missingCount: Int { 0 }
 }
 
 /// The rows of a part, in their order.

@@ -21,8 +21,9 @@ extension Target {
                 guard let vectors = try? file.vectors(of: column.name, rowGroup: group) else {
                     continue
                 }
-                precondition(vectors.count == rows * column.dimension)
-                precondition(vectors.allSatisfy(\.isFinite))
+                let count = rows - vectors.missing.count
+                precondition(vectors.numbers.count == count * column.dimension)
+                precondition(vectors.numbers.allSatisfy(\.isFinite))
             }
         }
     }
