@@ -16,18 +16,25 @@ static bool is_image_brand(const uint8_t *brand) {
     return false;
 }
 
-bool clip_is_heif(const uint8_t *bytes, size_t count) {
-    if (count < 12 || memcmp(bytes + 4, "ftyp", 4) != 0) return false;
-    if (is_image_brand(bytes + 8)) return true;
-    // Canon's RAW files name compatible brands of HEIF, too.
-    if (memcmp(bytes + 8, "crx ", 4) == 0) return false;
+// True if a file of this brand has images of AV1.
+static bool is_av1_brand(const uint8_t *brand) { return memcmp(brand, "avi", 3) == 0; }
+
+// True if the file names a matching brand, as its own or as a compatible one.
+static bool has_brand(const uint8_t *bytes, size_t count, bool (*matches)(const uint8_t *)) {
+    if (matches(bytes + 8)) return true;
     size_t size = 0;
     for (size_t i = 0; i < 4; i++) size = size << 8 | bytes[i];
     if (size > count) size = count;
     for (size_t i = 16; i + 4 <= size; i += 4) {
-        if (is_image_brand(bytes + i)) return true;
+        if (matches(bytes + i)) return true;
     }
     return false;
+}
+
+bool clip_is_heif(const uint8_t *bytes, size_t count) {
+    // Canon's RAW files name compatible brands of HEIF, too.
+    return count >= 12 && memcmp(bytes + 4, "ftyp", 4) == 0 &&
+           memcmp(bytes + 8, "crx ", 4) != 0 && has_brand(bytes, count, is_image_brand);
 }
 
 // MARK: decoding
@@ -185,7 +192,7 @@ static clip_image_status decode_handle(const heif_handle *handle, const uint8_t 
 // repeats, so that the orientation of EXIF is not read.
 clip_image_status clip_decode_heif(const uint8_t *bytes, size_t count,
                                      const clip_image_options *options, clip_image *out) {
-    const bool is_avif = memcmp(bytes + 8, "avi", 3) == 0;
+    const bool is_avif = has_brand(bytes, count, is_av1_brand);
     if (!clip_heif_is_available()) {
         snprintf(out->message, sizeof out->message,
                  "%s needs libheif 1.15 or later, which was not found (Debian: libheif1)",

@@ -146,7 +146,8 @@ bool clip_heif_read_boxes(const uint8_t *bytes, size_t count, clip_heif_boxes *o
         !find_box(bytes, start, meta.end, "pitm", &pitm) ||
         !find_box(bytes, iprp.content, iprp.end, "ipco", &ipco) ||
         !find_box(bytes, iprp.content, iprp.end, "ipma", &ipma) ||
-        pitm.end - pitm.content < 8 - (bytes[pitm.content] == 0 ? 2 : 0) ||
+        pitm.end - pitm.content < 6 ||
+        (bytes[pitm.content] != 0 && pitm.end - pitm.content < 8) ||
         ipma.end - ipma.content < 8) {
         return false;
     }

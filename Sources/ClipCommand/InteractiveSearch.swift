@@ -45,7 +45,7 @@ struct InteractiveSearch {
         self.options = options
         isPreviewing = options.previews.isGiven
         preview = options.previews.drawing(isQuiet: options.common.quiet)
-        states = FolderIndex.fileStates(in: try options.place().root)
+        states = FolderIndex.fileStates(in: options.place().root)
         target = try options.openTarget()
     }
 
@@ -141,8 +141,8 @@ struct InteractiveSearch {
 
     /// Changes a filter of the session, or removes it if the argument is empty.
     private mutating func filter(_ name: String, _ argument: String) throws {
-        guard FilePath(options.index).pathExtension != "npy" else {
-            throw Failure("\(name) needs an indexed folder, not an .npy file")
+        if let layout = EmbeddingTable.layout(of: FilePath(argument: options.index)) {
+            throw Failure("\(name) needs an indexed folder, not \(layout.description)")
         }
         let value = argument.isEmpty ? nil : argument
         var changed = options

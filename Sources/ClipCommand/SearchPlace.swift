@@ -23,8 +23,8 @@ struct SearchPlace {
     /// Parents are those of the path without links. The nearest index that has files of the folder
     /// is used.
     ///
-    /// - Throws: `IndexError` if the index of a parent cannot be read.
-    static func ofParent(of folder: FilePath) throws -> SearchPlace? {
+    /// A note names an index that cannot be read, which is ignored, unless `quiet` is true.
+    static func ofParent(of folder: FilePath, quiet: Bool) -> SearchPlace? {
         let slash = UInt8(ascii: "/")
         guard !FolderIndex.exists(in: folder), let path = try? realPath(folder.bytes) else {
             return nil
@@ -32,11 +32,15 @@ struct SearchPlace {
         let parts = path.split(separator: slash)
         for count in (0..<parts.count).reversed() {
             let root = FilePath([slash] + parts[..<count].joined(separator: [slash]))
-            guard try FolderIndex.model(ofIndexIn: root) != nil else { continue }
             let subfolder = FilePath(parts[count...].joined(separator: [slash]))
-            let index = try FolderIndex(folder: root, threads: 1)
-            if try index.hasFiles(below: subfolder) {
-                return SearchPlace(folder, root: root, subfolder: subfolder)
+            do {
+                guard try FolderIndex.model(ofIndexIn: root) != nil else { continue }
+                let index = try FolderIndex(folder: root, threads: 1)
+                if try index.hasFiles(below: subfolder) {
+                    return SearchPlace(folder, root: root, subfolder: subfolder)
+                }
+            } catch {
+                if !quiet { note("clip: search: ignoring the index of a parent folder: \(error)") }
             }
         }
         return nil

@@ -150,7 +150,7 @@ extension Search {
             let name = try stored.model?.name ?? model.name()
             return SearchTarget(stored, following(loaded), name: name, at: path)
         }
-        let place = try place()
+        let place = place()
         if place.subfolder != nil && place.root != old?.place.root && !common.quiet {
             note("clip: search: \(path) has no index; searching it in the index of \(place.root)")
         }
@@ -164,10 +164,10 @@ extension Search {
     }
 
     /// Returns the index that `--index` leads to, or the file of vectors.
-    func place() throws -> SearchPlace {
+    func place() -> SearchPlace {
         let path = FilePath(argument: index)
         guard EmbeddingTable.layout(of: path) == nil else { return SearchPlace(path) }
-        return try SearchPlace.ofParent(of: path) ?? SearchPlace(path)
+        return SearchPlace.ofParent(of: path, quiet: common.quiet) ?? SearchPlace(path)
     }
 
     /// Returns a model with the tokenizer and the preprocessing of the options.

@@ -55,13 +55,13 @@ final class CompleteRows: RowOutput, @unchecked Sendable {
         let name: FilePath
     }
 
-    /// Reads the names of a table.
+    /// Reads the names of a table; nil is an output without rows.
     ///
     /// - Throws: `CLIPError.unreadableFile`.
-    init(_ table: EmbeddingTable) throws {
-        count = table.rowCount
-        var blocks = table.blocks()
-        while let block = try blocks.next() {
+    init(_ table: EmbeddingTable?) throws {
+        count = table?.rowCount ?? 0
+        var blocks = table?.blocks()
+        while let block = try blocks?.next() {
             for (row, name) in block.names.enumerated() {
                 let isText = block.isText.isEmpty ? false : block.isText[row]
                 names[Name(isText: isText, name: name), default: 0] += 1
@@ -102,17 +102,24 @@ extension Encode {
     /// Returns the rows of an output that is complete if `--resume` is given, and first exports
     /// rows that an earlier run has finished; nil if the output is not complete.
     ///
-    /// - Throws: `Failure` if the output has vectors of another model; `CLIPError` or
-    ///   `EmbeddingFileError` if it cannot be read or written.
+    /// - Throws: `Failure` if the output has vectors of another model; `EmbeddingFileError.unfinished`
+    ///   if rows wait to be exported and `--resume` is not given; `CLIPError` or
+    ///   `EmbeddingFileError` if the output cannot be read or written.
     func completeRows(of staged: StagedExport, wanted record: ModelRecord) throws -> CompleteRows? {
-        guard resume else { return nil }
+        guard resume else {
+            guard !staged.isReadyToExport else {
+                throw EmbeddingFileError.unfinished(
+                    path: staged.path.description, job: staged.rows.description)
+            }
+            return nil
+        }
         if staged.isReadyToExport {
             try CompleteOutput.check(staged.rows, .npy, wanted: record, output ?? "")
             try staged.export(model: record)
         }
         guard staged.isComplete else { return nil }
-        let table = try EmbeddingTable(staged.path)
-        try CompleteOutput.check(table, wanted: record, output ?? "")
+        let table = try staged.complete()
+        if let table { try CompleteOutput.check(table, wanted: record, output ?? "") }
         return try CompleteRows(table)
     }
 }

@@ -8,7 +8,7 @@
 
 /// The standard output of a process that speaks a binary protocol: only `write` reaches it.
 ///
-/// What other code prints to standard output, such as a library in C, goes to standard error.
+/// Output that other code prints there, such as a library in C, goes to standard error.
 package final class ReservedOutput: Sendable {
     private let descriptor: Int32
 

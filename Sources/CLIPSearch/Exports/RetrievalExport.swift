@@ -12,6 +12,8 @@ package import Files
 package final class RetrievalExport: EmbeddingExport {
     private let path: FilePath
     private let folder: FilePath
+    /// Held until the folder has its name, so that no other export uses it.
+    private let lock: FileLock
     private let schema: ExportSchema
     private let partitionRows: Int
     private let columns: [ParquetColumn]
@@ -56,7 +58,8 @@ package final class RetrievalExport: EmbeddingExport {
         columns =
             [ParquetColumn(name: nameColumn, kind: .string, isOptional: false)]
             + own.columns(besides: [nameColumn])
-        try naming(path.description) { () throws(FileError) in
+        let folder = folder
+        lock = try naming(path.description) { () throws(FileError) in
             guard schema.hasOnlyTexts || !schema.hasTexts else {
                 throw FileError(
                     reason: """
@@ -67,9 +70,21 @@ package final class RetrievalExport: EmbeddingExport {
             if (try? FileStatus(path: trimmed)) != nil, try !folderEntries(trimmed).isEmpty {
                 throw FileError(reason: "expected a missing or empty folder, found other files")
             }
-            for place in [folder, vectorFolder, metadataFolder] { try makeFolder(place.bytes) }
+            try makeFolder(folder.bytes)
+            let lock = try FileLock(path: Self.lockFile(in: folder).bytes)
+            guard try lock.acquire() else {
+                throw FileError(reason: "another process is writing it", isBusy: true)
+            }
+            return lock
+        }
+        try naming(path.description) { () throws(FileError) in
+            for place in [vectorFolder, metadataFolder] { try makeFolder(place.bytes) }
             try removeOldFiles()
         }
+    }
+
+    private static func lockFile(in folder: FilePath) -> FilePath {
+        folder.appending(".lock".utf8)
     }
 
     private var kind: String { schema.hasOnlyTexts ? "text_emb" : "img_emb" }
@@ -162,12 +177,14 @@ package final class RetrievalExport: EmbeddingExport {
             }
             try schema.model?.write(to: ModelRecord.file(inFolder: folder))
             try renameFileDurably(folder.bytes, to: path.bytes)
+            try removeFile(Self.lockFile(in: path).bytes)
         }
     }
 
     package func discard() {
         partition = nil
         try? removeOldFiles()
+        try? removeFile(Self.lockFile(in: folder).bytes)
         for place in [vectorFolder, metadataFolder, folder] { try? removeFolder(place.bytes) }
     }
 }

@@ -1,4 +1,4 @@
-package import CLIP
+internal import CLIP
 package import Files
 
 /// An output of other software for rows that are computed one by one, over hours.
@@ -78,6 +78,11 @@ package struct StagedExport: Sendable {
         let isEmpty = try naming(rows.description) { () throws(FileError) in
             try FileStatus(path: rows.bytes).size == EmbeddingPart.headerCount
         }
+        guard exists(EmbeddingPart.names(rows)) else {
+            throw CLIPError.unreadableFile(
+                path: rows.description,
+                reason: "the names of its rows, \(EmbeddingPart.names(rows)), are missing")
+        }
         let table = isEmpty ? nil : try EmbeddingTable(rows)
         let writer = try writer(
             table.map(ExportSchema.init) ?? ExportSchema(dimension: model.dimension, model: model))
@@ -90,11 +95,40 @@ package struct StagedExport: Sendable {
             throw error
         }
         try naming(path.description) { () throws(FileError) in
-            // The vectors come last: without them, the output counts as complete.
-            for file in [EmbeddingPart.names(rows), ModelRecord.file(besideNPY: rows), rows] {
-                if exists(file) { try removeFile(file.bytes) }
+            // The vectors come first: without them, the output counts as complete.
+            try removeFile(rows.bytes)
+            try removeRest()
+        }
+    }
+
+    /// Removes the files beside exported vectors, which remain if the process ends before it has
+    /// removed them.
+    private func removeRest() throws(FileError) {
+        for file in [EmbeddingPart.names(rows), ModelRecord.file(besideNPY: rows)] {
+            if exists(file) { try removeFile(file.bytes) }
+        }
+    }
+
+    /// Returns the complete output; nil if it has no rows.
+    ///
+    /// - Throws: `CLIPError.unreadableFile`; `EmbeddingFileError.unwritable` if a file that is no
+    ///   longer needed cannot be removed.
+    package func complete() throws -> EmbeddingTable? {
+        try naming(rows.description) { () throws(FileError) in try removeRest() }
+        let hasRows: Bool
+        switch format {
+        case .parquet:
+            do throws(FileError) {
+                hasRows = try ParquetFile(path).rowCount > 0
+            } catch {
+                throw CLIPError.unreadableFile(path: path.description, reason: error.reason)
+            }
+        case .clipRetrieval:
+            hasRows = ["img_emb", "text_emb"].contains { kind in
+                (try? folderEntries(path.appending(kind.utf8).bytes).isEmpty) == false
             }
         }
+        return hasRows ? try EmbeddingTable(path) : nil
     }
 
     private func writer(_ schema: ExportSchema) throws(EmbeddingFileError) -> any EmbeddingExport {

@@ -110,14 +110,19 @@ struct NamesFile {
         return file.bytes(start..<(line.upperBound - 2))
     }
 
+    /// The longest line that `EmbeddingWriter` writes: three fields of a WebDataset with 16 MiB each,
+    /// whose bytes are escaped by up to six.
+    private static let longestLine = 1 << 29
+
     private typealias Row = (name: FilePath, fields: [JSONValue.Member])
 
     /// Parses a line.
     ///
     /// The name is not parsed as JSON, because a name that is not UTF-8 has lone surrogates.
     private func row(_ line: Range<Int>, number: Int) throws(FileError) -> Row {
-        guard line.count <= 1 << 24 else {
-            throw FileError(reason: "line \(number) of \(path) is longer than \(1 << 24) bytes")
+        guard line.count <= Self.longestLine else {
+            throw FileError(
+                reason: "line \(number) of \(path) is longer than \(Self.longestLine) bytes")
         }
         let bytes = file.bytes(line)
         guard let colon = bytes.firstIndex(of: UInt8(ascii: ":")),

@@ -9,7 +9,7 @@ extension EmbeddingTable {
         case parquet
         /// A folder of `.npy` files, as `clip encode -o FOLDER/` writes it.
         case shards
-        /// A folder of Parquet files, as Spark writes it.
+        /// A folder of Parquet files without images, as Spark writes it.
         case parquetFolder
         /// The directory of clip-retrieval.
         case retrieval
@@ -53,6 +53,12 @@ extension EmbeddingTable {
         }
         if has("img_emb") || has("text_emb") { return .retrieval }
         if has("00000.npy") { return .shards }
+        // A folder of photos may have a Parquet file, too.
+        guard let entries = try? folderEntries(path.bytes),
+            !entries.contains(where: {
+                FolderWalk.imageExtensions.contains(FilePath($0.name).pathExtension)
+            })
+        else { return nil }
         return ((try? parquetFiles(in: path)) ?? []).isEmpty ? nil : .parquetFolder
     }
 
