@@ -107,7 +107,8 @@ public struct NamedEmbeddings: Sendable {
             let lines = try InputFile(path: beside.bytes)
             while let line = try lines.read(upTo: UInt8(ascii: "\n")) {
                 guard let colon = line.firstIndex(of: UInt8(ascii: ":")),
-                    let name = FilePath(quoted: line[(colon + 1)...])
+                    let name = FilePath(
+                        quoted: line[(colon + 1)...].drop { $0 == UInt8(ascii: " ") })
                 else { throw FileError(reason: "line \(files.count + 1) of \(beside) has no name") }
                 files.append(name)
             }

@@ -13,10 +13,10 @@ struct Encode: ParsableCommand {
             names). Unreadable inputs are skipped and listed at the end, with exit status 1.
 
             -o x.npy writes the vectors to x.npy and the names, row by row, to x.names.jsonl; \
-            -o folder/ writes such a pair for every --shard-size rows. -o x.parquet writes path, \
-            the fields of a WebDataset and embedding; --format clip-retrieval writes the folder \
-            of that tool. Files end in .partial until the job is done; --resume continues an \
-            interrupted job. Writing files needs a model that --model, CLIP_MODEL or \
+            -o folder/ writes such a pair for every --shard-size rows. -o x.parquet writes \
+            embedding, path and the fields of a WebDataset; --format clip-retrieval writes the \
+            folder of that tool. Files end in .partial until the job is done; --resume continues \
+            an interrupted job. Writing files needs a model that --model, CLIP_MODEL or \
             clip pull --default names, or ViT-B/32 (clip pull ViT-B/32).
 
             --hidden-states writes the text tower's hidden states at all positions of the context, \

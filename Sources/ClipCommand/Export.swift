@@ -9,7 +9,7 @@ struct Export: ParsableCommand {
         usage: "clip export <vectors> --to <target> [<options>]",
         discussion: """
             The targets:
-              parquet         a file with path, the fields and embedding
+              parquet         a file with embedding, path and the fields
               pgvector        rows for COPY in PostgreSQL, in binary
               qdrant          batches of points as JSON, one per line
               sqlite-vec      an SQL script for SQLite

@@ -169,6 +169,18 @@ import Testing
         #expect(bytes == expected, "\(bytes.count) bytes; expected \(expected.count)")
     }
 
+    /// Spark finds a row group by the offset of its first column.
+    @Test func columnsOfARowGroupAreInTheOrderOfTheSchema() throws {
+        let path = try written(rowGroupSize: 7)
+        let file = try MappedFile(path: path.bytes)
+        let size = Int(file.uint32(at: file.count - 8))
+        let end = file.count - 8
+        let footer = try ParquetMetadata(file, (end - size)..<end)
+        let offsets = footer.rowGroups.flatMap { $0.chunks.map(\.dataOffset) }
+        #expect(offsets.count == footer.rowGroups.count * (Self.columns.count + 1))
+        #expect(offsets == offsets.sorted())
+    }
+
     @Test func fileWithoutRowsIsRead() throws {
         let path = FilePath("\(folder.path)/empty.parquet")
         let output = try GrowingFile(path: path.bytes)

@@ -1,6 +1,6 @@
 package import Files
 
-/// Writes a Parquet file: `path`, the fields, and `embedding`, a list of float32 of fixed length.
+/// Writes a Parquet file: `embedding`, a list of float32 of fixed length, `path`, and the fields.
 ///
 /// If a name is not UTF-8, `path` has U+FFFD, and a column `path_bytes` the bytes of the name. If
 /// rows are texts, the column `kind` has "image" or "text". The metadata record the model.

@@ -1,7 +1,7 @@
 internal import Files
 
 /// Returns the value of the metadata key `ARROW:schema`: base64 of the Arrow schema of a table
-/// whose last column has vectors.
+/// whose first column has vectors.
 ///
 /// With it, Arrow's readers return the vectors as lists of a fixed size.
 ///
@@ -34,10 +34,10 @@ func arrowSchema(_ columns: [ParquetColumn], vectorColumn: String?, dimension: I
     }
     if let vectorColumn {
         let element = field("element", isOptional: false, TypeNumber.floatingPoint, [.int16(1)])
-        fields.append(
-            field(
-                vectorColumn, isOptional: false, TypeNumber.fixedSizeList,
-                [.int32(Int32(dimension))], children: [element]))
+        let vectors = field(
+            vectorColumn, isOptional: false, TypeNumber.fixedSizeList, [.int32(Int32(dimension))],
+            children: [element])
+        fields.insert(vectors, at: 0)
     }
 
     let schema = FlatValue.table([.int16(0), .tables(fields)])

@@ -8,7 +8,7 @@ package enum ParquetTable {
     ///
     /// It is null where `path` is exact, and left out if all names are UTF-8.
     package static let pathBytes = "path_bytes"
-    /// The column of vectors, the last one.
+    /// The column of vectors, the first one.
     package static let embedding = "embedding"
 
     /// The columns that may have the names of vectors in files of other software, best first.

@@ -13,9 +13,10 @@ package import Files
 /// ```
 ///
 /// The values are not compressed (PLAIN), in data pages of version 1 with checksums. Equal rows and
-/// metadata give equal files. Vectors are written page by page, before the other columns of their
-/// row group, whose values are in memory until the group is written. After an error, the file is
-/// incomplete and the writer must not be used.
+/// metadata give equal files. Vectors are written page by page; the values of the other columns are
+/// in memory until their row group is written. So the vectors are the first column, as readers such
+/// as Spark's expect the columns of a row group in the order of the schema. After an error, the file
+/// is incomplete and the writer must not be used.
 ///
 /// Source: https://parquet.apache.org/docs/file-format/
 package final class ParquetWriter {
@@ -58,7 +59,7 @@ package final class ParquetWriter {
     /// - Parameters:
     ///   - file: The file to write.
     ///   - columns: The columns with one value in each row; each needs a name of its own.
-    ///   - vectorColumn: The name of the column of vectors (list of float32), which comes last; nil
+    ///   - vectorColumn: The name of the column of vectors (list of float32), which comes first; nil
     ///     for a file without vectors, whose dimension is 0.
     ///   - dimension: The number of dimensions of each vector.
     ///   - metadata: The file's metadata, in addition to the key `ARROW:schema`.
@@ -141,6 +142,12 @@ package final class ParquetWriter {
         page.removeAll(keepingCapacity: true)
         let vectorEnd = file.count
         var places: [Chunk] = []
+        if let start = vectorOffset {
+            places.append(
+                Chunk(
+                    offset: start, size: vectorEnd - start, valueCount: groupCount * dimension,
+                    nullCount: 0))
+        }
         for index in chunks.indices {
             chunks[index].finishPage()
             let chunk = chunks[index]
@@ -150,12 +157,6 @@ package final class ParquetWriter {
                     nullCount: chunk.nullCount))
             try file.append(chunk.pages)
             chunks[index].reset()
-        }
-        if let start = vectorOffset {
-            places.append(
-                Chunk(
-                    offset: start, size: vectorEnd - start, valueCount: groupCount * dimension,
-                    nullCount: 0))
         }
         rowGroups.append(RowGroup(rowCount: groupCount, chunks: places))
         rowCount += groupCount
@@ -243,13 +244,13 @@ extension ParquetWriter {
             return [SchemaElement(name: "schema", repetition: nil, childCount: columns.count)]
                 + columns
         }
-        return [SchemaElement(name: "schema", repetition: nil, childCount: columns.count + 1)]
-            + columns + [
-                SchemaElement(
-                    name: vectorColumn, childCount: 1, annotation: (converted: 3, logical: 3)),
-                SchemaElement(name: "list", repetition: .repeated, childCount: 1),
-                SchemaElement(name: "element", type: .float),
-            ]
+        return [
+            SchemaElement(name: "schema", repetition: nil, childCount: columns.count + 1),
+            SchemaElement(
+                name: vectorColumn, childCount: 1, annotation: (converted: 3, logical: 3)),
+            SchemaElement(name: "list", repetition: .repeated, childCount: 1),
+            SchemaElement(name: "element", type: .float),
+        ] + columns
     }
 
     private func footer() -> [UInt8] {
@@ -286,12 +287,13 @@ extension ParquetWriter {
         }
         writer.field(2, Int64(size))
         writer.field(3, Int64(group.rowCount))
-        writer.field(5, Int64(group.chunks.map(\.offset).min() ?? 0))
+        writer.field(5, Int64(group.chunks[0].offset))
         writer.field(6, Int64(size))
     }
 
     private func write(_ writer: inout ThriftWriter, _ chunk: Chunk, column index: Int) {
-        let column = index < chunks.count ? chunks[index].column : nil
+        let place = vectorColumn == nil ? index : index - 1
+        let column = place < 0 ? nil : chunks[place].column
         writer.field(1, Int32((column.map { type(of: $0.kind) } ?? .float).rawValue))
         writer.field(2, list: [Int32(ParquetEncoding.plain), Int32(ParquetEncoding.runLength)])
         writer.field(3, list: column.map { [$0.name] } ?? [vectorColumn ?? "", "list", "element"])
