@@ -16,7 +16,7 @@ def main():
     index = common.synthetic_vectors(options, options.vectors)
     expected, _ = common.clip_search(options, index)
     script = common.clip(options, "export", index, "--to", "sqlite-vec").decode()
-    table = re.search(r"CREATE VIRTUAL TABLE (\S+)_vec USING vec0", script)[1]
+    table = re.search(r'CREATE VIRTUAL TABLE "(\w+)_vec" USING vec0', script)[1]
     database = apsw.Connection(":memory:")
     database.enable_load_extension(True)
     database.load_extension(sqlite_vec.loadable_path())

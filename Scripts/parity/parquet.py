@@ -106,7 +106,7 @@ def check_written(path: Path, spark) -> None:
     compare("pyarrow", "metadata", metadata.metadata[b"clip.model"], b"tiny")
     compare("pyarrow", "row groups", metadata.num_row_groups, -(-rows // group))
     if rows:
-        nulls = sum(metadata.row_group(index).column(1).statistics.null_count
+        nulls = sum(metadata.row_group(index).column(2).statistics.null_count
                     for index in range(metadata.num_row_groups))
         compare("pyarrow", "nulls", nulls, columns["path_bytes"].count(None))
 
@@ -119,9 +119,10 @@ def check_written(path: Path, spark) -> None:
 
     cursor = duckdb.execute(f"SELECT * FROM '{path}'")
     found = cursor.fetchall()
-    for index, (name, wanted) in enumerate(columns.items()):
-        compare("DuckDB", name, [row[index] for row in found], wanted)
-    compare_vectors("DuckDB", [row[-1] for row in found])
+    places = {column[0]: place for place, column in enumerate(cursor.description)}
+    for name, wanted in columns.items():
+        compare("DuckDB", name, [row[places[name]] for row in found], wanted)
+    compare_vectors("DuckDB", [row[places["embedding"]] for row in found])
 
     frame = pandas.read_parquet(path)
     compare("pandas", "path", frame["path"].tolist(), columns["path"])

@@ -15,8 +15,9 @@ struct Encode: ParsableCommand {
             -o x.npy writes the vectors to x.npy and the names, row by row, to x.names.jsonl; \
             -o folder/ writes such a pair for every --shard-size rows. -o x.parquet writes \
             embedding, path and the fields of a WebDataset; --format clip-retrieval writes the \
-            folder of that tool. Files end in .partial until the job is done; --resume continues \
-            an interrupted job. Writing files needs a model that --model, CLIP_MODEL or \
+            folder of that tool; both need the disk space of the vectors twice. Files end in \
+            .partial or have .rows in their names until the job is done; --resume continues an \
+            interrupted job. Writing files needs a model that --model, CLIP_MODEL or \
             clip pull --default names, or ViT-B/32 (clip pull ViT-B/32).
 
             --hidden-states writes the text tower's hidden states at all positions of the context, \
@@ -309,7 +310,7 @@ struct Encode: ParsableCommand {
             }
             if resume { try CompleteOutput.check(path, layout, wanted: record, output) }
             try EmbeddingWriter.checkFiles(of: path, layout)
-            try staged?.checkPlace()
+            try staged?.preparePlace()
             let writer = try EmbeddingWriter(
                 path: path, layout: layout, dimension: dimension, job: description(of: model),
                 model: record, resuming: resume)
@@ -325,7 +326,7 @@ struct Encode: ParsableCommand {
             let rows = WrittenRows(
                 writer, isNormalized: !noNormalize, output: output,
                 model: layout == .jsonLines ? try self.model.name() : nil)
-            return staged.map { StagedRows($0, rows, record) } ?? rows
+            return staged.map { StagedRows($0, rows, record, quiet: common.quiet) } ?? rows
         }
         return CollectedRows(
             format: format, dimension: dimension, isNormalized: !noNormalize, output: output,

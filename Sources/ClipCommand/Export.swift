@@ -122,17 +122,21 @@ struct Export: ParsableCommand {
         }
         if let table, !Self.isIdentifier(table) {
             throw ValidationError(
-                "--table must be letters, digits and _, without a digit first, not \(table).")
+                """
+                --table must be at most 50 letters, digits and _, without a digit or sqlite_ at \
+                the beginning, not \(table).
+                """)
         }
         if sql && output != nil {
             throw ValidationError("--sql prints on standard output; omit -o.")
         }
-        guard !to.isStream, isStandardOutput(output) else { return }
+        let isFile = output.map { !isStandardOutput($0) && mayBeReplaced($0) } ?? false
+        guard !to.isStream, !isFile else { return }
         let place = to.suffixes.first.map { "FILE.\($0)" } ?? "FOLDER"
-        throw ValidationError("--to \(to.rawValue) needs an output: give -o \(place).")
+        throw ValidationError("--to \(to.rawValue) needs a place for its output: give -o \(place).")
     }
 
-    /// True for an SQL identifier that needs no quotation marks, of at most 50 characters.
+    /// True for an SQL identifier of at most 50 letters, digits and `_`.
     private static func isIdentifier(_ name: String) -> Bool {
         let bytes = Array(name.utf8)
         let isPlain = bytes.allSatisfy { byte in
@@ -140,6 +144,7 @@ struct Export: ParsableCommand {
                 || (0x30...0x39).contains(byte) || byte == UInt8(ascii: "_")
         }
         return isPlain && (1...50).contains(bytes.count) && !(0x30...0x39).contains(bytes[0])
+            && !name.lowercased().hasPrefix("sqlite_")
     }
 
     func run() throws {

@@ -10,6 +10,7 @@ final class StagedRows: RowOutput, Sendable {
     private let staged: StagedExport
     private let rows: WrittenRows
     private let record: ModelRecord
+    private let quiet: Bool
 
     /// Creates an output for rows.
     ///
@@ -17,8 +18,10 @@ final class StagedRows: RowOutput, Sendable {
     ///   - staged: The output.
     ///   - rows: The rows that are kept until they are exported.
     ///   - record: The record of the model.
-    init(_ staged: StagedExport, _ rows: WrittenRows, _ record: ModelRecord) {
+    ///   - quiet: True to print no notes.
+    init(_ staged: StagedExport, _ rows: WrittenRows, _ record: ModelRecord, quiet: Bool) {
         (self.staged, self.rows, self.record) = (staged, rows, record)
+        self.quiet = quiet
     }
 
     var isComplete: Bool { false }
@@ -36,7 +39,13 @@ final class StagedRows: RowOutput, Sendable {
 
     func finish() throws {
         try rows.finish()
-        try staged.export(model: record)
+        let count = try staged.export(model: record)
+        guard count > 0 && !quiet else { return }
+        note(
+            """
+            clip: encode: \(counted(count, "name")) had bytes that the format cannot store; U+FFFD \
+            replaces them
+            """)
     }
 
     func discard() throws { try rows.discard() }
@@ -116,6 +125,9 @@ extension Encode {
         if staged.isReadyToExport {
             try CompleteOutput.check(staged.rows, .npy, wanted: record, output ?? "")
             try staged.export(model: record)
+            if !common.quiet {
+                note("clip: encode: wrote the finished rows of the earlier run to \(output ?? "")")
+            }
         }
         guard staged.isComplete else { return nil }
         let table = try staged.complete()

@@ -38,7 +38,7 @@ import Testing
     @Test func faissFileEqualsThatOfFaiss() throws {
         let path = try export(fixture("vectors.npy"), "x.faiss") { try FaissExport($0, $1) }
         #expect(try bytes(path) == bytes(fixture("vectors.faiss")))
-        let names = try NamesFile(FilePath(folder.path + "/x.names.jsonl"))
+        let names = try NamesFile(FilePath(folder.path + "/x.faiss.names.jsonl"))
         #expect(names.rowCount == 5)
         #expect(names.columns.map(\.name) == ["cls", "txt"])
     }

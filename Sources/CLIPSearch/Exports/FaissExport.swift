@@ -2,7 +2,7 @@ package import Files
 
 /// Writes a flat index of faiss for inner products, `IndexFlatIP`.
 ///
-/// The names are beside it in `x.names.jsonl`, the model in `x.model.json`, as beside `.npy` files.
+/// The names are beside `x.faiss` in `x.faiss.names.jsonl`, the model in `x.faiss.model.json`.
 ///
 /// Source: https://github.com/facebookresearch/faiss, `impl/index_write.cpp`
 package final class FaissExport: EmbeddingExport {
@@ -34,21 +34,14 @@ package final class FaissExport: EmbeddingExport {
         }
     }
 
-    /// Returns the path of an index without its suffix `.faiss` or `.index`.
-    private static func base(_ path: FilePath) -> ArraySlice<UInt8> {
-        let suffix = path.pathExtension
-        return ["faiss", "index"].contains(suffix)
-            ? path.bytes.dropLast(suffix.utf8.count + 1) : path.bytes[...]
-    }
-
-    /// Returns the path of the file of names of an index: `x.names.jsonl` for `x.faiss`.
+    /// Returns the path of the file of names of an index: `x.faiss.names.jsonl` for `x.faiss`.
     package static func names(of path: FilePath) -> FilePath {
-        FilePath(base(path) + ".names.jsonl".utf8)
+        FilePath(path.bytes + ".names.jsonl".utf8)
     }
 
-    /// Returns the path of the model record of an index: `x.model.json` for `x.faiss`.
+    /// Returns the path of the model record of an index: `x.faiss.model.json` for `x.faiss`.
     package static func record(of path: FilePath) -> FilePath {
-        FilePath(base(path) + ".model.json".utf8)
+        FilePath(path.bytes + ".model.json".utf8)
     }
 
     /// Returns the bytes before the vectors.

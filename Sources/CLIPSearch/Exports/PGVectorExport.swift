@@ -63,7 +63,7 @@ package final class PGVectorExport: EmbeddingExport {
         let index =
             dimension <= type.indexedDimensions
             ? """
-            CREATE INDEX ON \(table) USING hnsw (embedding \(type.rawValue)_cosine_ops)
+            CREATE INDEX ON "\(table)" USING hnsw (embedding \(type.rawValue)_cosine_ops)
                 WITH (m = 16, ef_construction = 64);
             """
             : """
@@ -72,11 +72,11 @@ package final class PGVectorExport: EmbeddingExport {
             """
         return """
             CREATE EXTENSION IF NOT EXISTS vector;
-            CREATE TABLE \(table) (
+            CREATE TABLE "\(table)" (
                 id bigint PRIMARY KEY, path text NOT NULL,
                 embedding \(type.rawValue)(\(dimension)) NOT NULL);
             -- Load the rows before the index is made:
-            -- \(command) | psql -c "COPY \(table) FROM STDIN (FORMAT BINARY)"
+            -- \(command) | psql -c 'COPY "\(table)" FROM STDIN (FORMAT BINARY)'
             \(index)
 
             """

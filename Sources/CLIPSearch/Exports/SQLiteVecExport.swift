@@ -45,8 +45,8 @@ package final class SQLiteVecExport: EmbeddingExport {
         Array(
             """
             BEGIN;
-            CREATE TABLE \(table) (id INTEGER PRIMARY KEY, path TEXT NOT NULL);
-            CREATE VIRTUAL TABLE \(table)_vec USING vec0(
+            CREATE TABLE "\(table)" (id INTEGER PRIMARY KEY, path TEXT NOT NULL);
+            CREATE VIRTUAL TABLE "\(table)_vec" USING vec0(
                 embedding float[\(dimension)] distance_metric=cosine);
 
             """.utf8)
@@ -59,9 +59,9 @@ package final class SQLiteVecExport: EmbeddingExport {
         text.reserveCapacity(2 * numbers.count + 256 * block.count)
         for (row, name) in block.names.enumerated() {
             rowCount += 1
-            text += "INSERT INTO \(table) VALUES (\(rowCount), ".utf8
+            text += "INSERT INTO \"\(table)\" VALUES (\(rowCount), ".utf8
             text += Self.literal(name)
-            text += ");\nINSERT INTO \(table)_vec (rowid, embedding) VALUES (\(rowCount), x'".utf8
+            text += ");\nINSERT INTO \"\(table)_vec\" (rowid, embedding) VALUES (\(rowCount), x'".utf8
             let start = 4 * dimension * row
             text += hexadecimalDigits(of: numbers[start..<(start + 4 * dimension)]).utf8
             text += "');\n".utf8

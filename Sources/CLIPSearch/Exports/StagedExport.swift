@@ -29,6 +29,10 @@ package struct StagedExport: Sendable {
     /// Makes the output at a path.
     package init(_ path: FilePath, _ format: Format) {
         var bytes = path.bytes
+        // The rows of the current folder lie beside it, not in it.
+        if [Array(".".utf8), Array("..".utf8)].contains(Array(path.lastComponent)) {
+            bytes = (try? realPath(bytes)) ?? bytes
+        }
         while bytes.count > 1, bytes.last == UInt8(ascii: "/") { bytes.removeLast() }
         self.path = FilePath(bytes)
         self.format = format
@@ -54,12 +58,18 @@ package struct StagedExport: Sendable {
         }
     }
 
-    /// Throws if the output is a folder that has files, which are not replaced.
+    /// Makes the folder above an output that is a folder; throws if the output has files, which are
+    /// not replaced.
     ///
     /// - Throws: `EmbeddingFileError.unwritable`.
-    package func checkPlace() throws(EmbeddingFileError) {
-        guard case .clipRetrieval = format, exists(path) else { return }
+    package func preparePlace() throws(EmbeddingFileError) {
+        guard case .clipRetrieval = format else { return }
         try naming(path.description) { () throws(FileError) in
+            guard exists(path) else {
+                let parent = path.bytes.dropLast(path.lastComponent.count)
+                if !parent.isEmpty { try makeFolder(Array(parent)) }
+                return
+            }
             guard try folderEntries(path.bytes).isEmpty else {
                 throw FileError(reason: "expected a missing or empty folder, found other files")
             }
@@ -71,9 +81,11 @@ package struct StagedExport: Sendable {
     /// Exports the rows, and removes the `.npy` files.
     ///
     /// - Parameter model: The model that made the vectors.
+    /// - Returns: The number of names in which U+FFFD replaces bytes that the format cannot store.
     /// - Throws: `EmbeddingFileError.unwritable`; `CLIPError.unreadableFile` if the rows have been
     ///   damaged.
-    package func export(model: ModelRecord) throws {
+    @discardableResult
+    package func export(model: ModelRecord) throws -> Int {
         // A table has at least one row.
         let isEmpty = try naming(rows.description) { () throws(FileError) in
             try FileStatus(path: rows.bytes).size == EmbeddingPart.headerCount
@@ -99,6 +111,7 @@ package struct StagedExport: Sendable {
             try removeFile(rows.bytes)
             try removeRest()
         }
+        return writer.replacedNames
     }
 
     /// Removes the files beside exported vectors, which remain if the process ends before it has

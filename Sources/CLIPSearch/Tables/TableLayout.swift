@@ -84,12 +84,29 @@ extension EmbeddingTable {
             let digits = String(parts.count)
             let zeros = String(repeating: "0", count: max(0, 5 - digits.count))
             let path = folder.appending("\(zeros)\(digits).npy".utf8)
-            guard (try? FileStatus(path: path.bytes)) != nil else { return parts }
+            guard (try? FileStatus(path: path.bytes)) != nil else {
+                try checkHasNoGap(folder, parts.count, ending: ".npy")
+                return parts
+            }
             let part = try naming(path) { () throws(FileError) in
                 try NPYPart(path, firstRow: rows)
             }
             parts.append(part)
             rows += part.rowCount
+        }
+    }
+
+    /// Throws if a folder has a shard with a number of `count` or more, so that one is missing.
+    private static func checkHasNoGap(
+        _ folder: FilePath, _ count: Int, ending: String
+    ) throws(FileError) {
+        for entry in try folderEntries(folder.bytes) {
+            let name = String(decoding: entry.name, as: UTF8.self)
+            let digits = name.prefix { $0.isNumber }
+            guard name.hasSuffix(ending), digits.count == name.count - ending.count,
+                digits.count >= 5, let number = Int(digits), number >= count
+            else { continue }
+            throw FileError(reason: "a shard is missing: it has \(name), but only \(count) before it")
         }
     }
 
@@ -114,8 +131,21 @@ extension EmbeddingTable {
             guard (try? FileStatus(path: place.bytes)) != nil else { continue }
             var parts: [any TablePart] = []
             var rows = 0
+            let metadataFolder = folder.appending("metadata".utf8)
+            let metadataFiles = (try? parquetFiles(in: metadataFolder)) ?? []
             for (digits, path) in try numbered("\(kind)_", in: place) {
-                let metadata = folder.appending("metadata/metadata_\(digits).parquet".utf8)
+                guard Int(digits) == parts.count else {
+                    throw FileError(
+                        reason: """
+                            \(kind)_\(parts.count).npy is missing: the next file is \
+                            \(path.lastComponentText)
+                            """)
+                }
+                let metadata = metadataFolder.appending("metadata_\(digits).parquet".utf8)
+                // Without any metadata, rows are named by their numbers.
+                guard metadataFiles.isEmpty || (try? FileStatus(path: metadata.bytes)) != nil else {
+                    throw FileError(reason: "metadata/\(metadata.lastComponentText) is missing")
+                }
                 let part = try naming(path) { () throws(FileError) in
                     try RetrievalPart(
                         path, metadata: metadata, isText: isText, firstRow: rows, model: model)
