@@ -22,7 +22,8 @@ def main():
     vectors = read.reconstruct_n(0, read.ntotal)
     check(common.same_vectors(vectors, numpy.load(index)), "its vectors are equal to the bit")
     _, places = read.search(common.query_vectors(options), TOP)
-    common.check_matches([[names[place] for place in row] for row in places], expected, "faiss")
+    found = [[names[place] for place in row] for row in places]
+    common.check_matches(options, index, found, expected, "faiss")
     common.finish()
 
 

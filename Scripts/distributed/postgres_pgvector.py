@@ -52,7 +52,7 @@ def main():
             seconds = copy(options, index, psql, uri)
             count, = database.execute("SELECT count(*) FROM items").fetchone()
             check(count == options.vectors, f"{count} rows by COPY in {seconds:.1f} s")
-            measure(database, queries, expected)
+            measure(options, index, database, queries, expected)
     finally:
         server.cleanup()
         shutil.rmtree(folder, ignore_errors=True)
@@ -72,13 +72,13 @@ def copy(options, index, psql, uri):
     return time.perf_counter() - start
 
 
-def measure(database, queries, expected):
+def measure(options, index, database, queries, expected):
     def ask():
         return [
             [row[0].encode() for row in database.execute(statement(query))] for query in queries]
 
     found, seconds = timed(ask)
-    common.check_matches(found, expected, "pgvector without an index")
+    common.check_matches(options, index, found, expected, "pgvector without an index")
     print(f"        {1000 * seconds / len(queries):.1f} ms per query")
     _, seconds = timed(lambda: database.execute(
         "CREATE INDEX ON items USING hnsw (embedding vector_cosine_ops) "

@@ -32,7 +32,7 @@ def main():
         [point.payload["path"].encode()
          for point in client.query_points("items", query.tolist(), limit=TOP).points]
         for query in queries]
-    common.check_matches(found, expected, "qdrant-client")
+    common.check_matches(options, index, found, expected, "qdrant-client")
     common.finish()
 
 

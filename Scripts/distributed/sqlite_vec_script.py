@@ -30,7 +30,7 @@ def main():
     found = [
         [path.encode() for path, in database.execute(statement, (query.tobytes(), TOP))]
         for query in common.query_vectors(options)]
-    common.check_matches(found, expected, "sqlite-vec")
+    common.check_matches(options, index, found, expected, "sqlite-vec")
     common.finish()
 
 
