@@ -23,6 +23,7 @@ struct ParquetPart: TablePart {
         let file = try ParquetFile(path)
         self.path = path
         (vectorColumn, dimension) = try ParquetTable.vectorColumn(of: file)
+        try file.checkValueCount(of: vectorColumn)
         missingCount = file.missingCount(of: vectorColumn)
         rowCount = file.rowCount - missingCount
         model = ModelRecord(metadata: file.metadata)

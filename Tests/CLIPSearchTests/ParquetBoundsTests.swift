@@ -1,0 +1,70 @@
+import CLIP
+import Files
+import TestSupport
+import Testing
+
+@testable import CLIPSearch
+
+/// Tests of files that state more than they have.
+@Suite struct ParquetBoundsTests {
+    private let folder: TemporaryFolder
+    private static let page = CraftedParquet.page(rows: 2, dimension: 4)
+    private static let group = CraftedParquet.Group(rowCount: 2, valueCount: 8, size: page.count)
+
+    init() throws { folder = try TemporaryFolder() }
+
+    /// Reads all vectors of a file, and returns the reason of the error; "" if there is none.
+    private func reason(_ groups: [CraftedParquet.Group], body: [UInt8] = page) throws -> String {
+        let bytes = CraftedParquet(body: body, groups: groups).bytes
+        let path = FilePath(try folder.write("crafted.parquet", bytes))
+        do {
+            _ = try NamedEmbeddings(EmbeddingTable(path))
+            return ""
+        } catch {
+            guard case CLIPError.unreadableFile(_, let reason) = error else { throw error }
+            return reason
+        }
+    }
+
+    @Test func separateRowGroupsAreRead() throws {
+        var second = Self.group
+        second.offset += Self.page.count
+        #expect(try reason([Self.group, second], body: Self.page + Self.page) == "")
+    }
+
+    @Test func overlappingRowGroupsAreRefused() throws {
+        for count in [2, 50, 3000] {
+            let groups = [CraftedParquet.Group](repeating: Self.group, count: count)
+            let found = try reason(groups)
+            #expect(found.contains("two columns overlap at byte 4"), "\(found)")
+        }
+    }
+
+    @Test func columnsBeyondThePagesAreRefused() throws {
+        for (offset, size) in [(4, 1 << 60), (1 << 60, 8), (Int.max, Int.max), (3, 8)] {
+            let huge = CraftedParquet.Group(
+                rowCount: 2, valueCount: 1 << 60, size: size, offset: offset)
+            let found = try reason([Self.group, huge])
+            #expect(found.contains("a column reaches beyond its pages"), "\(found)")
+        }
+    }
+
+    @Test(arguments: [1 << 44, 1 << 62])
+    func tooManyNumbersAreRefused(valueCount: Int) throws {
+        var huge = Self.group
+        (huge.rowCount, huge.valueCount) = (1, valueCount)
+        let found = try reason([huge])
+        #expect(found.contains("states too many numbers for the size of its pages"), "\(found)")
+    }
+
+    @Test func numbersOfAllRowGroupsAreLimited() throws {
+        // Each group is permitted on its own.
+        let groups = (0..<3).map { number in
+            CraftedParquet.Group(
+                rowCount: 1, valueCount: 1 << 21, size: Self.page.count,
+                offset: 4 + number * Self.page.count)
+        }
+        let found = try reason(groups, body: Self.page + Self.page + Self.page)
+        #expect(found.contains("states too many numbers for the size of its pages"), "\(found)")
+    }
+}
