@@ -57,6 +57,36 @@ import Testing
         #expect(try NamedEmbeddings(EmbeddingTable(path)).files == [FilePath("a"), FilePath("1")])
     }
 
+    @Test func namesThatMayNotBeUTF8AreRecognised() throws {
+        func hasOtherNames(_ kind: ParquetColumn.Kind, _ names: [String]) throws -> Bool {
+            let path = try write(
+                [ParquetColumn(name: "image_path", kind: kind, isOptional: false)],
+                names.map { [kind == .bytes ? .bytes(Array($0.utf8)) : .string(Array($0.utf8))] })
+            return try EmbeddingTable(path).hasOtherNames
+        }
+        #expect(try hasOtherNames(.bytes, ["a", "b", "c"]))
+        #expect(try !hasOtherNames(.string, ["a", "b", "ä"]))
+        // pyarrow does not check the bytes of strings.
+        let table = try EmbeddingTable(FilePath(Fixtures.path("parquet/bad-names.parquet")))
+        #expect(table.hasOtherNames)
+        let exported = FilePath("\(folder.path)/exported.parquet")
+        let export = try ParquetExport(exported, ExportSchema(table))
+        var blocks = table.blocks()
+        while let block = try blocks.next() { try export.append(block) }
+        try export.finish()
+        #expect(
+            try NamedEmbeddings(EmbeddingTable(exported)).files
+                == [FilePath([0x61, 0xFF]), FilePath("b")])
+    }
+
+    @Test func textsWithoutVectorsAreNotCounted() throws {
+        let table = try EmbeddingTable(FilePath(Fixtures.path("parquet/missing-images.parquet")))
+        #expect(table.rowCount == 37 && table.missingCount == 3 && table.textCount == 37)
+        #expect(ExportSchema(table).hasOnlyTexts)
+        var blocks = table.blocks()
+        while let block = try blocks.next() { #expect(!block.isText.contains(false)) }
+    }
+
     @Test func rowsWithoutNamesAreNumbered() throws {
         let path = try write([], [[], [], []], vectorColumn: "anything")
         #expect(try NamedEmbeddings(EmbeddingTable(path)).names == ["0", "1", "2"])

@@ -23,8 +23,6 @@ package struct EmbeddingTable: Sendable {
     package let missingCount: Int
     /// The number of rows that are texts; all others are images.
     package let textCount: Int
-    /// True if a name may have bytes that are not UTF-8.
-    package let hasOtherNames: Bool
     /// The fields of the rows, except their names.
     package let columns: [ParquetColumn]
     /// The model that made the vectors; nil if it is not recorded.
@@ -32,6 +30,11 @@ package struct EmbeddingTable: Sendable {
     /// The files that are read, except those of an index.
     package let files: [FilePath]
     let parts: [any TablePart]
+
+    /// True if a name may have bytes that are not UTF-8.
+    ///
+    /// - Complexity: O(`rowCount`): the names of Parquet files are read.
+    package var hasOtherNames: Bool { parts.contains(where: \.hasOtherNames) }
 
     /// The column of Parquet files that tells texts from images, if there are texts.
     static let kindColumn = "kind"
@@ -120,7 +123,6 @@ package struct EmbeddingTable: Sendable {
         dimension = first.dimension
         rowCount = parts.reduce(0) { $0 + $1.rowCount }
         textCount = parts.reduce(0) { $0 + $1.textCount }
-        hasOtherNames = parts.contains(where: \.hasOtherNames)
         files = all.flatMap(\.files)
     }
 

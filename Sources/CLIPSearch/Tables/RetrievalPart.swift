@@ -61,7 +61,10 @@ struct RetrievalPart: TablePart {
     var rowCount: Int { vectors.rowCount }
     var dimension: Int { vectors.dimension }
     var textCount: Int { isText ? rowCount : 0 }
-    var hasOtherNames: Bool { false }
+    var hasOtherNames: Bool {
+        guard let metadata, let nameColumn else { return false }
+        return (try? Self.open(metadata).hasOtherText(in: nameColumn)) ?? true
+    }
 
     func rows() throws(FileError) -> any TableRows {
         Rows(self, try metadata.map { path throws(FileError) in try Self.open(path) })
