@@ -67,4 +67,27 @@ import Testing
         let found = try reason(groups, body: Self.page + Self.page + Self.page)
         #expect(found.contains("states too many numbers for the size of its pages"), "\(found)")
     }
+
+    @Test func vectorsWithoutDimensionsAreRefused() throws {
+        var group = Self.group
+        for (rows, values) in [(2, 0), (5, 3)] {
+            (group.rowCount, group.valueCount) = (rows, values)
+            let found = try reason([group])
+            #expect(
+                found == """
+                    expected vectors of 1...268435456 dimensions, found 0 in crafted.parquet
+                    """)
+        }
+    }
+
+    @Test(arguments: [0, 1 << 28 + 1, 1 << 40])
+    func dimensionsThatCannotBeWrittenAreErrors(dimension: Int) throws {
+        let schema = ExportSchema(dimension: dimension)
+        #expect(throws: EmbeddingFileError.self) {
+            try ParquetExport(FilePath("\(folder.path)/x.parquet"), schema)
+        }
+        #expect(throws: EmbeddingFileError.self) {
+            try FaissExport(FilePath("\(folder.path)/x.faiss"), schema)
+        }
+    }
 }

@@ -99,7 +99,7 @@ package final class ParquetFile: Sendable {
         vectorColumns = leaves.filter(\.isVector).map { leaf in
             let dimension = Self.dimension(
                 of: leaf, file, footer, limit: limit, isReadable: !excessive.contains(leaf.index))
-            return (leaf.name, dimension ?? min(max(0, stated ?? 0), 1 << 28))
+            return (leaf.name, dimension ?? min(max(0, stated ?? 0), mostDimensions))
         }
     }
 

@@ -68,9 +68,13 @@ package final class ParquetWriter {
         _ file: GrowingFile, columns: [ParquetColumn], vectorColumn: String?, dimension: Int,
         metadata: [(key: String, value: String)], rowGroupSize: Int = 65_536
     ) throws(FileError) {
-        precondition(
-            vectorColumn == nil ? dimension == 0 : 1...(1 << 28) ~= dimension,
-            "expected 1...\(1 << 28) dimensions, or 0 without vectors, found \(dimension)")
+        guard vectorColumn == nil ? dimension == 0 : 1...mostDimensions ~= dimension else {
+            throw FileError(
+                reason: """
+                    expected 1...\(mostDimensions) dimensions, or 0 without vectors, found \
+                    \(dimension)
+                    """)
+        }
         precondition(rowGroupSize > 0, "expected at least 1 row, found \(rowGroupSize)")
         self.file = file
         self.vectorColumn = vectorColumn

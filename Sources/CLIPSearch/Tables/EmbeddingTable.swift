@@ -90,6 +90,13 @@ package struct EmbeddingTable: Sendable {
         var columns = TableColumns()
         var model: ModelRecord?
         for part in parts {
+            guard 1...mostDimensions ~= part.dimension else {
+                throw FileError(
+                    reason: """
+                        expected vectors of 1...\(mostDimensions) dimensions, found \
+                        \(part.dimension) in \(part.path.lastComponentText)
+                        """)
+            }
             guard part.dimension == first.dimension else {
                 throw FileError(
                     reason: """
