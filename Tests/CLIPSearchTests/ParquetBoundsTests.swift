@@ -90,4 +90,39 @@ import Testing
             try FaissExport(FilePath("\(folder.path)/x.faiss"), schema)
         }
     }
+
+    @Test func largeValuesEndRowGroups() throws {
+        let rows = (0..<100).map { row in
+            [ParquetValue.string([UInt8](repeating: 0x61, count: row % 10 == 9 ? 1000 : 50))]
+        }
+        let vectors = (0..<200).map { Float($0) }
+        func write(batch: Int) throws -> [UInt8] {
+            let path = FilePath("\(folder.path)/\(batch).parquet")
+            let output = try GrowingFile(path: path.bytes)
+            let writer = try ParquetWriter(
+                output, columns: [ParquetColumn(name: "path", kind: .string, isOptional: false)],
+                vectorColumn: "embedding", dimension: 2, metadata: [], rowGroupSize: 33,
+                rowGroupBytes: 1500)
+            for start in stride(from: 0, to: rows.count, by: batch) {
+                let range = start..<min(rows.count, start + batch)
+                try writer.append(
+                    rows: Array(rows[range]),
+                    vectors: vectors[(2 * range.lowerBound)..<(2 * range.upperBound)])
+            }
+            try writer.finish()
+            try output.finish()
+            let file = try ParquetFile(path)
+            #expect(file.rowGroups.count > 6 && file.rowGroups.allSatisfy { $0.count <= 20 })
+            let groups = file.rowGroups.indices
+            #expect(
+                try groups.flatMap { try file.values(of: "path", rowGroup: $0) }
+                    == Array(rows.joined()))
+            #expect(
+                try groups.flatMap { try file.vectors(of: "embedding", rowGroup: $0).numbers }
+                    == vectors)
+            return try readFile(path: path.bytes, limit: 1 << 20)
+        }
+        let expected = try write(batch: 1)
+        for batch in [7, 40, 100] { #expect(try write(batch: batch) == expected) }
+    }
 }
