@@ -138,7 +138,7 @@ public struct NamedEmbeddings: Sendable {
         let (count, overflow) = table.rowCount.multipliedReportingOverflow(by: dimension)
         files.reserveCapacity(min(most, table.rowCount))
         values.reserveCapacity(overflow ? most : min(most, count))
-        var blocks = table.blocks()
+        var blocks = table.blocks(withFields: false)
         while let block = try blocks.next() {
             files += block.names
             values += block.vectors

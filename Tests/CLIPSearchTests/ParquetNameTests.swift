@@ -87,6 +87,43 @@ import Testing
         while let block = try blocks.next() { #expect(!block.isText.contains(false)) }
     }
 
+    @Test func fieldsAreReadOnlyIfTheyAreNeeded() throws {
+        let path = try write(
+            [
+                ParquetColumn(name: "path", kind: .string, isOptional: false),
+                ParquetColumn(name: "label", kind: .string, isOptional: false),
+            ], [[.string([0x61]), .string(Array("qqqq".utf8))]])
+        var bytes = try readFile(path: path.bytes, limit: 1 << 20)
+        let place = try #require(bytes.firstRange(of: Array("qqqq".utf8))?.lowerBound)
+        bytes[place] = 0x72  // the checksum of the page is now wrong
+        try writeFile(bytes, to: path.bytes)
+        let table = try EmbeddingTable(path)
+        #expect(try NamedEmbeddings(table).names == ["a"])
+        var blocks = table.blocks(withFields: false)
+        let block = try #require(try blocks.next())
+        #expect(block.count == 1 && block.fields.isEmpty)
+        #expect(throws: CLIPError.self) {
+            var blocks = table.blocks()
+            _ = try blocks.next()
+        }
+        let output = ExportStream(name: "output") { _ in }
+        let schema = ExportSchema(table)
+        #expect(try !PGVectorExport(output, schema, type: .vector).usesFields)
+        #expect(try !SQLiteVecExport(output, schema, table: "images").usesFields)
+        #expect(QdrantExport(output, schema).usesFields)
+    }
+
+    @Test func namesWithNULAreRefused() throws {
+        let path = try write(
+            [ParquetColumn(name: "url", kind: .string, isOptional: false)],
+            [[0x61], [0x62], [0x63, 0, 0x64]].map { [.string($0)] })
+        #expect(
+            throws: CLIPError.unreadableFile(
+                path: path.description,
+                reason: "row 2, counted from 0, has a name with a NUL byte")
+        ) { try NamedEmbeddings(EmbeddingTable(path)) }
+    }
+
     @Test func rowsWithoutNamesAreNumbered() throws {
         let path = try write([], [[], [], []], vectorColumn: "anything")
         #expect(try NamedEmbeddings(EmbeddingTable(path)).names == ["0", "1", "2"])

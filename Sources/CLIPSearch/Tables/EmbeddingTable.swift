@@ -134,5 +134,10 @@ package struct EmbeddingTable: Sendable {
     }
 
     /// Opens the table for reading from its first row.
-    package func blocks() -> EmbeddingBlocks { EmbeddingBlocks(self) }
+    ///
+    /// - Parameter withFields: False if only the names, kinds and vectors are needed: the columns of
+    ///   the fields are then not read, whose compression or encoding may be unsupported.
+    package func blocks(withFields: Bool = true) -> EmbeddingBlocks {
+        EmbeddingBlocks(self, hasFields: withFields)
+    }
 }

@@ -84,19 +84,24 @@ struct ParquetPart: TablePart {
 
     var files: [FilePath] { [path] }
 
-    func rows() throws(FileError) -> any TableRows { Rows(self, try ParquetFile(path)) }
+    func rows(withFields: Bool) throws(FileError) -> any TableRows {
+        Rows(self, try ParquetFile(path), withFields ? columns : [])
+    }
 
     /// The rows of the file; one row group is in memory.
     private struct Rows: TableRows {
         private let part: ParquetPart
         private let file: ParquetFile
+        /// The columns of the fields that are read.
+        private let columns: [ParquetColumn]
         private var group = -1
         private var done = 0
         private var all = EmbeddingBlock(names: [], isText: [], fields: [], vectors: [])
 
-        init(_ part: ParquetPart, _ file: ParquetFile) {
+        init(_ part: ParquetPart, _ file: ParquetFile, _ columns: [ParquetColumn]) {
             self.part = part
             self.file = file
+            self.columns = columns
         }
 
         mutating func next(_ most: Int) throws(FileError) -> EmbeddingBlock {
@@ -127,7 +132,7 @@ struct ParquetPart: TablePart {
                     $0 == ParquetPart.text
                 }
             }
-            all.fields = try file.fields(part.columns, rowGroup: group)
+            all.fields = try file.fields(columns, rowGroup: group)
             let vectors = try file.vectors(of: part.vectorColumn, rowGroup: group)
             all.vectors = vectors.numbers
             all.names.remove(at: vectors.missing)
