@@ -113,13 +113,7 @@ package struct EmbeddingTable: Sendable {
                         \(names.other) in \(part.path.lastComponentText)
                         """)
             }
-            if let record = part.model, record.dimension != part.dimension {
-                throw FileError(
-                    reason: """
-                        its vectors have \(part.dimension) dimensions, but its model record states \
-                        \(record.dimension)
-                        """)
-            }
+            try part.model?.check(dimension: part.dimension, in: "its model record")
             model = model ?? part.model
             for column in part.columns { columns.add(column.name, column.kind) }
         }

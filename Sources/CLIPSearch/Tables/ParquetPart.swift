@@ -26,13 +26,7 @@ struct ParquetPart: TablePart {
         missingCount = file.missingCount(of: vectorColumn)
         rowCount = file.rowCount - missingCount
         model = ModelRecord(metadata: file.metadata)
-        if let model, model.dimension != dimension, rowCount > 0 {
-            throw FileError(
-                reason: """
-                    its vectors have \(dimension) dimensions, but its metadata states \
-                    \(model.dimension)
-                    """)
-        }
+        if rowCount > 0 { try model?.check(dimension: dimension, in: "its metadata") }
         let names = ParquetTable.nameColumns(of: file)
         let kind = file.columns.first {
             $0.name == EmbeddingTable.kindColumn && $0.kind == .string
