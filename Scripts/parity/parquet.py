@@ -191,7 +191,14 @@ def make_goldens(target: Path) -> None:
         write(f"bad-{name}", with_vectors(vectors[:3] + [row] + vectors[4:], pyarrow.float32()))
     without = [None if row in (0, 3, len(vectors) - 1) else vector
                for row, vector in enumerate(vectors)]
-    write("missing", with_vectors(without, pyarrow.float32()))
+    missing = with_vectors(without, pyarrow.float32())
+    write("missing", missing)
+    # All rows with a vector are texts; all others are images.
+    kinds = ["image" if vector is None else "text" for vector in without]
+    write("missing-images", missing.select(["path", "embedding"]).append_column("kind", [kinds]))
+    # A name that is not UTF-8, though its column is annotated as strings.
+    names = pyarrow.array([b"a\xff", b"b"]).view(pyarrow.string())
+    write("bad-names", pyarrow.table({"path": names, "embedding": vectors[:2]}))
     for codec in ("gzip", "zstd"):
         write(f"bad-{codec}", compression=codec)
     write("bad-delta", use_dictionary=False, column_encoding={"path": "DELTA_BYTE_ARRAY"})
@@ -302,7 +309,7 @@ def main() -> None:
         wanted = printed(golden_table())
         goldens = sorted((folder / "goldens").glob("*.parquet"))
         for path in goldens + sorted(FIXTURES.glob("*.parquet")):
-            if not path.stem.startswith("bad-") and path.stem != "missing":
+            if not path.stem.startswith("bad-") and not path.stem.startswith("missing"):
                 check_read(program, path, wanted)
         if spark:
             frame = spark.read.parquet(str(FIXTURES / "polars-none.parquet"))

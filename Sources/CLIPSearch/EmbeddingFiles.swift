@@ -67,9 +67,7 @@ extension EmbeddingWriter {
             var number = 0
             while (try? FileStatus(path: growing.bytes)) != nil {
                 number += 1
-                let digits = String(number)
-                let zeros = String(repeating: "0", count: max(0, 5 - digits.count))
-                growing = path.appending("\(zeros)\(digits).npy".utf8)
+                growing = shard(path, number)
             }
         }
         if isBeingWritten(growing.bytes + ".partial".utf8) {
@@ -96,7 +94,7 @@ extension EmbeddingWriter {
     }
 
     private static func firstFile(_ path: FilePath, _ layout: Layout) -> FilePath {
-        layout.isShards ? path.appending("00000.npy".utf8) : path
+        layout.isShards ? shard(path, 0) : path
     }
 }
 

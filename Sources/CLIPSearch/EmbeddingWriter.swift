@@ -363,10 +363,14 @@ public final class EmbeddingWriter {
     func file(_ number: Int) -> FilePath { Self.file(path, layout, number: number) }
 
     private static func file(_ path: FilePath, _ layout: Layout, number: Int) -> FilePath {
-        guard case .shards = layout else { return path }
+        if case .shards = layout { shard(path, number) } else { path }
+    }
+
+    /// Returns the path of a shard in a folder: `00012.npy` for number 12.
+    static func shard(_ folder: FilePath, _ number: Int) -> FilePath {
         let digits = String(number)
-        return path.appending(
-            "\(String(repeating: "0", count: max(0, 5 - digits.count)))\(digits).npy".utf8)
+        let zeros = String(repeating: "0", count: max(0, 5 - digits.count))
+        return folder.appending("\(zeros)\(digits).npy".utf8)
     }
 
     private static func jobFile(_ path: FilePath, _ layout: Layout) -> FilePath {

@@ -109,15 +109,30 @@ extension ModelRecord {
         besideNPY path: FilePath, dimension: Int
     ) throws(FileError) -> ModelRecord? {
         guard let model = try read(besideNPY: path) else { return nil }
-        guard model.dimension == dimension else {
+        try model.check(
+            dimension: dimension,
+            in: "the model record beside it (\(file(besideNPY: path)) or clip-model.json)",
+            advice: ": remove the record if it belongs to other vectors")
+        return model
+    }
+
+    /// Checks the number of dimensions of vectors.
+    ///
+    /// - Parameters:
+    ///   - found: The number of dimensions of the vectors.
+    ///   - place: The place of the record, for the message.
+    ///   - advice: The end of the message.
+    /// - Throws: `FileError` if the record states another number.
+    func check(
+        dimension found: Int, in place: String, advice: String = ""
+    ) throws(FileError) {
+        guard found == dimension else {
             throw FileError(
                 reason: """
-                    its vectors have \(dimension) dimensions, but the model record beside it \
-                    (\(file(besideNPY: path)) or clip-model.json) states \(model.dimension): \
-                    remove the record if it belongs to other vectors
+                    its vectors have \(found) dimensions, but \(place) states \(dimension)\
+                    \(advice)
                     """)
         }
-        return model
     }
 
     init(_ path: FilePath) throws(FileError) {

@@ -134,9 +134,12 @@ public struct NamedEmbeddings: Sendable {
     package init(_ table: EmbeddingTable) throws(CLIPError) {
         dimension = table.dimension
         model = table.model
-        files.reserveCapacity(table.rowCount)
-        values.reserveCapacity(table.rowCount * table.dimension)
-        var blocks = table.blocks()
+        // A damaged file may state more rows and dimensions than it has.
+        let most = 1 << 26
+        let (count, overflow) = table.rowCount.multipliedReportingOverflow(by: dimension)
+        files.reserveCapacity(min(most, table.rowCount))
+        values.reserveCapacity(overflow ? most : min(most, count))
+        var blocks = table.blocks(withFields: false)
         while let block = try blocks.next() {
             files += block.names
             values += block.vectors

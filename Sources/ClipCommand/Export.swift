@@ -248,7 +248,7 @@ struct Export: ParsableCommand {
         let line = TerminalLine()
         defer { line.clear() }
         do {
-            var blocks = table.blocks()
+            var blocks = table.blocks(withFields: writer.usesFields)
             var done = 0
             while let block = try blocks.next() {
                 try writer.append(block)

@@ -69,7 +69,7 @@ final class CompleteRows: RowOutput, @unchecked Sendable {
     /// - Throws: `CLIPError.unreadableFile`.
     init(_ table: EmbeddingTable?) throws {
         count = table?.rowCount ?? 0
-        var blocks = table?.blocks()
+        var blocks = table?.blocks(withFields: false)
         while let block = try blocks?.next() {
             for (row, name) in block.names.enumerated() {
                 let isText = block.isText.isEmpty ? false : block.isText[row]

@@ -1,17 +1,3 @@
-/// Returns the bytes of float32 numbers in little-endian order.
-package func littleEndianBytes(of numbers: ArraySlice<Float>) -> [UInt8] {
-    #if _endian(little)
-        numbers.withUnsafeBytes { Array($0) }
-    #else
-        numbers.map { $0.bitPattern.littleEndian }.withUnsafeBytes { Array($0) }
-    #endif
-}
-
-/// Returns the bytes of numbers in little-endian order.
-package func littleEndianBytes(of numbers: [UInt16]) -> [UInt8] {
-    numbers.map { $0.littleEndian }.withUnsafeBytes { Array($0) }
-}
-
 /// Returns the bytes of float32 numbers in big-endian order, also called network order.
 package func bigEndianBytes(of numbers: ArraySlice<Float>) -> [UInt8] {
     numbers.map { $0.bitPattern.bigEndian }.withUnsafeBytes { Array($0) }

@@ -17,7 +17,7 @@ package struct CRC32 {
         #if _endian(little)
             value = numbers.withUnsafeBytes { clip_crc32(value, $0.baseAddress, $0.count) }
         #else
-            update(littleEndianBytes(of: Array(numbers))[...])
+            update(littleEndianBytes(of: numbers)[...])
         #endif
     }
 

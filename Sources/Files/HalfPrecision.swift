@@ -30,11 +30,13 @@ private func single(_ bits: UInt16) -> Float {
     return Float(bitPattern: value | UInt32(bits & 0x8000) << 16)
 }
 
-/// Converts float16 numbers to float32, exactly.
-package func floats(ofHalfPrecision numbers: [UInt16]) -> [Float] { numbers.map(single) }
-
 /// Converts little-endian float16 numbers to float32, exactly.
 package func floats(ofHalfPrecision bytes: [UInt8]) -> [Float] {
+    floats(ofHalfPrecision: bytes[...])
+}
+
+/// Converts little-endian float16 numbers to float32, exactly.
+package func floats(ofHalfPrecision bytes: ArraySlice<UInt8>) -> [Float] {
     bytes.withUnsafeBytes { buffer in
         (0..<(bytes.count / 2)).map { index in
             let bits = buffer.loadUnaligned(fromByteOffset: 2 * index, as: UInt16.self)

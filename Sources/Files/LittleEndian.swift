@@ -1,11 +1,20 @@
 /// Returns the bytes of float32 numbers in little-endian order.
 package func littleEndianBytes(of numbers: [Float]) -> [UInt8] {
-    var bytes: [UInt8] = []
-    bytes.reserveCapacity(4 * numbers.count)
-    for number in numbers {
-        withUnsafeBytes(of: number.bitPattern.littleEndian) { bytes += $0 }
-    }
-    return bytes
+    littleEndianBytes(of: numbers[...])
+}
+
+/// Returns the bytes of float32 numbers in little-endian order.
+package func littleEndianBytes(of numbers: ArraySlice<Float>) -> [UInt8] {
+    #if _endian(little)
+        numbers.withUnsafeBytes { Array($0) }
+    #else
+        numbers.map { $0.bitPattern.littleEndian }.withUnsafeBytes { Array($0) }
+    #endif
+}
+
+/// Returns the bytes of numbers in little-endian order.
+package func littleEndianBytes(of numbers: [UInt16]) -> [UInt8] {
+    numbers.map { $0.littleEndian }.withUnsafeBytes { Array($0) }
 }
 
 /// Decodes little-endian bytes as float32 numbers.
@@ -19,14 +28,20 @@ package func floats(ofLittleEndian bytes: ArraySlice<UInt8>) -> [Float] {
             UnsafeMutableRawBufferPointer(numbers)
                 .copyMemory(from: UnsafeRawBufferPointer(rebasing: buffer[..<(4 * count)]))
         }
-        #if !_endian(little)
-            for index in 0..<count {
-                let bits = UInt32(littleEndian: numbers[index].bitPattern)
-                numbers[index] = Float(bitPattern: bits)
-            }
-        #endif
+        convertFromLittleEndian(numbers, count)
         initialized = count
     }
+}
+
+/// Converts the first `count` numbers of a buffer, which have the bytes of little-endian numbers, to
+/// the byte order of the machine.
+func convertFromLittleEndian(_ numbers: UnsafeMutableBufferPointer<Float>, _ count: Int) {
+    #if !_endian(little)
+        for index in 0..<count {
+            let bits = UInt32(littleEndian: numbers[index].bitPattern)
+            numbers[index] = Float(bitPattern: bits)
+        }
+    #endif
 }
 
 /// Decodes a little-endian number at an offset, which must lie within the bytes.
@@ -46,7 +61,7 @@ extension GrowingFile {
                 try append(contentsOf: UnsafeRawBufferPointer(buffer))
             }
         #else
-            try append(littleEndianBytes(of: Array(numbers)))
+            try append(littleEndianBytes(of: numbers))
         #endif
     }
 }

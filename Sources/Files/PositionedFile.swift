@@ -53,6 +53,7 @@ package final class PositionedFile: Sendable {
                     try fill(
                         UnsafeMutableRawBufferPointer(rebasing: space[..<(4 * count)]),
                         of: descriptor, at: offset) / 4
+                convertFromLittleEndian(numbers, initialized)
             } catch {
                 failure = error
             }

@@ -57,6 +57,73 @@ import Testing
         #expect(try NamedEmbeddings(EmbeddingTable(path)).files == [FilePath("a"), FilePath("1")])
     }
 
+    @Test func namesThatMayNotBeUTF8AreRecognised() throws {
+        func hasOtherNames(_ kind: ParquetColumn.Kind, _ names: [String]) throws -> Bool {
+            let path = try write(
+                [ParquetColumn(name: "image_path", kind: kind, isOptional: false)],
+                names.map { [kind == .bytes ? .bytes(Array($0.utf8)) : .string(Array($0.utf8))] })
+            return try EmbeddingTable(path).hasOtherNames
+        }
+        #expect(try hasOtherNames(.bytes, ["a", "b", "c"]))
+        #expect(try !hasOtherNames(.string, ["a", "b", "ä"]))
+        // pyarrow does not check the bytes of strings.
+        let table = try EmbeddingTable(FilePath(Fixtures.path("parquet/bad-names.parquet")))
+        #expect(table.hasOtherNames)
+        let exported = FilePath("\(folder.path)/exported.parquet")
+        let export = try ParquetExport(exported, ExportSchema(table))
+        var blocks = table.blocks()
+        while let block = try blocks.next() { try export.append(block) }
+        try export.finish()
+        #expect(
+            try NamedEmbeddings(EmbeddingTable(exported)).files
+                == [FilePath([0x61, 0xFF]), FilePath("b")])
+    }
+
+    @Test func textsWithoutVectorsAreNotCounted() throws {
+        let table = try EmbeddingTable(FilePath(Fixtures.path("parquet/missing-images.parquet")))
+        #expect(table.rowCount == 37 && table.missingCount == 3 && table.textCount == 37)
+        #expect(ExportSchema(table).hasOnlyTexts)
+        var blocks = table.blocks()
+        while let block = try blocks.next() { #expect(!block.isText.contains(false)) }
+    }
+
+    @Test func fieldsAreReadOnlyIfTheyAreNeeded() throws {
+        let path = try write(
+            [
+                ParquetColumn(name: "path", kind: .string, isOptional: false),
+                ParquetColumn(name: "label", kind: .string, isOptional: false),
+            ], [[.string([0x61]), .string(Array("qqqq".utf8))]])
+        var bytes = try readFile(path: path.bytes, limit: 1 << 20)
+        let place = try #require(bytes.firstRange(of: Array("qqqq".utf8))?.lowerBound)
+        bytes[place] = 0x72  // the checksum of the page is now wrong
+        try writeFile(bytes, to: path.bytes)
+        let table = try EmbeddingTable(path)
+        #expect(try NamedEmbeddings(table).names == ["a"])
+        var blocks = table.blocks(withFields: false)
+        let block = try #require(try blocks.next())
+        #expect(block.count == 1 && block.fields.isEmpty)
+        #expect(throws: CLIPError.self) {
+            var blocks = table.blocks()
+            _ = try blocks.next()
+        }
+        let output = ExportStream(name: "output") { _ in }
+        let schema = ExportSchema(table)
+        #expect(try !PGVectorExport(output, schema, type: .vector).usesFields)
+        #expect(try !SQLiteVecExport(output, schema, table: "images").usesFields)
+        #expect(QdrantExport(output, schema).usesFields)
+    }
+
+    @Test func namesWithNULAreRefused() throws {
+        let path = try write(
+            [ParquetColumn(name: "url", kind: .string, isOptional: false)],
+            [[0x61], [0x62], [0x63, 0, 0x64]].map { [.string($0)] })
+        #expect(
+            throws: CLIPError.unreadableFile(
+                path: path.description,
+                reason: "row 2, counted from 0, has a name with a NUL byte")
+        ) { try NamedEmbeddings(EmbeddingTable(path)) }
+    }
+
     @Test func rowsWithoutNamesAreNumbered() throws {
         let path = try write([], [[], [], []], vectorColumn: "anything")
         #expect(try NamedEmbeddings(EmbeddingTable(path)).names == ["0", "1", "2"])

@@ -8,7 +8,10 @@ package protocol EmbeddingExport: AnyObject {
     /// The number of names so far in which U+FFFD replaces bytes that the format cannot store.
     var replacedNames: Int { get }
 
-    /// Appends rows; the fields have one value for each column of the schema.
+    /// False if the format has no fields: those of the rows need not be read.
+    var usesFields: Bool { get }
+
+    /// Appends rows; the fields have one value for each column of the schema, or are empty.
     ///
     /// - Throws: `EmbeddingFileError.unwritable`.
     func append(_ block: EmbeddingBlock) throws(EmbeddingFileError)
@@ -20,6 +23,10 @@ package protocol EmbeddingExport: AnyObject {
 
     /// Removes the unfinished files.
     func discard()
+}
+
+extension EmbeddingExport {
+    package var usesFields: Bool { true }
 }
 
 /// The properties of a table that a writer needs before the first row.

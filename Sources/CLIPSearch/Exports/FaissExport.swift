@@ -22,6 +22,12 @@ package final class FaissExport: EmbeddingExport {
         self.schema = schema
         let (namesPath, record) = (Self.names(of: path), Self.record(of: path))
         (file, names) = try naming(path.description) { () throws(FileError) in
+            guard 1...mostDimensions ~= schema.dimension else {
+                throw FileError(
+                    reason: """
+                        expected 1...\(mostDimensions) dimensions, found \(schema.dimension)
+                        """)
+            }
             if (try? FileStatus(path: record.bytes)) != nil, (try? ModelRecord(record)) == nil {
                 throw FileError(reason: "\(record) exists and is not a model record: remove it")
             }

@@ -29,6 +29,7 @@ package final class PGVectorExport: EmbeddingExport {
     private var rowCount = 0
     private var isBegun = false
     package private(set) var replacedNames = 0
+    package var usesFields: Bool { false }
 
     /// Starts the rows.
     ///

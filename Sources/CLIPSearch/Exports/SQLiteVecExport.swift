@@ -16,6 +16,7 @@ package final class SQLiteVecExport: EmbeddingExport {
     private var rowCount = 0
     private var isBegun = false
     package let replacedNames = 0
+    package var usesFields: Bool { false }
 
     /// Starts the script.
     ///

@@ -78,6 +78,9 @@ struct ParquetChunkWriter {
 
     init(_ column: ParquetColumn) { self.column = column }
 
+    /// The number of bytes of the rows, about.
+    var size: Int { pages.count + values.count + levels.size }
+
     mutating func append(_ value: ParquetValue) throws(FileError) {
         if column.isOptional { levels.append(value == .null ? 0 : 1) }
         switch (value, column.kind) {

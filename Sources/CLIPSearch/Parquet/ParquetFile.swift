@@ -15,8 +15,9 @@ package import Files
 ///
 /// A file may be damaged or malicious. The memory for a column of a row group is at most 128 MB
 /// plus 1024 times the size of the file: Snappy expands at most 22 times, and a file is refused
-/// that states more than 8 rows for each of its bytes, or more than 16 elements of vectors for each
-/// byte of their pages; 1,048,576 rows and 4,194,304 elements are always permitted.
+/// that states more than 8 rows for each of its bytes, or whose columns overlap. A column of vectors
+/// is refused that has more than 16 elements for each byte of its pages in all row groups;
+/// 1,048,576 rows and 4,194,304 elements are always permitted.
 package final class ParquetFile: Sendable {
     /// The number of rows.
     package let rowCount: Int
@@ -39,6 +40,8 @@ package final class ParquetFile: Sendable {
     private let leaves: [ParquetLeaf]
     /// The end of the pages.
     private let limit: Int
+    /// The numbers of the columns of vectors with too many elements for the size of their pages.
+    private let excessive: Set<Int>
 
     /// Maps a file, and reads its footer.
     ///
@@ -79,10 +82,13 @@ package final class ParquetFile: Sendable {
         guard rows <= 1 << 20 + 8 * file.count else {
             throw parquetDamage("it states \(rows) rows in \(file.count) bytes")
         }
+        try footer.checkPlaces(limit: limit)
         self.file = file
         self.footer = footer
         self.leaves = leaves
         self.limit = limit
+        let excessive = Set(leaves.filter { $0.isVector && footer.hasExcess($0) }.map(\.index))
+        self.excessive = excessive
         rowCount = rows
         rowGroups = groups
         metadata = footer.pairs
@@ -91,14 +97,16 @@ package final class ParquetFile: Sendable {
         }
         let stated = footer.pairs.first { $0.key == "clip.dimension" }.flatMap { Int($0.value) }
         vectorColumns = leaves.filter(\.isVector).map { leaf in
-            let dimension = Self.dimension(of: leaf, file, footer, limit: limit)
-            return (leaf.name, dimension ?? min(max(0, stated ?? 0), 1 << 28))
+            let dimension = Self.dimension(
+                of: leaf, file, footer, limit: limit, isReadable: !excessive.contains(leaf.index))
+            return (leaf.name, dimension ?? min(max(0, stated ?? 0), mostDimensions))
         }
     }
 
     /// Returns the length of the first list of a column that has elements; nil if there is none.
     private static func dimension(
-        of leaf: ParquetLeaf, _ file: MappedFile, _ footer: ParquetMetadata, limit: Int
+        of leaf: ParquetLeaf, _ file: MappedFile, _ footer: ParquetMetadata, limit: Int,
+        isReadable: Bool
     ) -> Int? {
         for group in footer.rowGroups where group.rowCount > 0 {
             let chunk = group.chunks[leaf.index]
@@ -107,7 +115,7 @@ package final class ParquetFile: Sendable {
             if !leaf.hasNullLists && chunk.valueCount.isMultiple(of: group.rowCount) {
                 return quotient
             }
-            guard chunk.valueCount <= valueLimit(chunk),
+            guard isReadable,
                 var pages = try? ParquetPageReader(file, leaf, chunk, limit: limit),
                 let length = try? lengthOfFirstList(&pages, leaf)
             else { return quotient }
@@ -151,10 +159,15 @@ package final class ParquetFile: Sendable {
         return min(rows, (all - values) / (dimension - 1))
     }
 
-    /// Returns the largest plausible number of elements of all lists of a row group.
-    private static func valueLimit(_ chunk: ParquetMetadata.Chunk) -> Int {
-        let (limit, overflow) = chunk.size.multipliedReportingOverflow(by: 16)
-        return overflow ? .max : max(1 << 22, limit)
+    /// Checks the number of elements of a column of vectors in all row groups.
+    ///
+    /// - Throws: `FileError` if it is too large for the size of the pages.
+    func checkValueCount(of column: String) throws(FileError) {
+        guard let leaf = leaves.first(where: { $0.name == column && $0.isVector }),
+            excessive.contains(leaf.index)
+        else { return }
+        throw parquetDamage(
+            "column \"\(column)\" states too many numbers for the size of its pages")
     }
 
     /// Decodes the values of a column in a row group.
@@ -213,15 +226,12 @@ package final class ParquetFile: Sendable {
         else { throw FileError(reason: "it has no column \"\(column)\" of vectors") }
         let chunk = footer.rowGroups[rowGroup].chunks[leaf.index]
         let rows = rowGroups[rowGroup]
-        guard chunk.valueCount <= Self.valueLimit(chunk) else {
-            throw parquetDamage(
-                "column \"\(column)\" states \(chunk.valueCount) values in \(chunk.size) bytes")
-        }
+        try checkValueCount(of: column)
+        var pages = try ParquetPageReader(file, leaf, chunk, limit: limit)
         var decoder = ParquetVectorDecoder(
             leaf, dimension: dimension, firstRow: rows.lowerBound,
             expectedMissing: missingCount(leaf, dimension, rowGroup: rowGroup))
         decoder.reserve(chunk.valueCount)
-        var pages = try ParquetPageReader(file, leaf, chunk, limit: limit)
         var dictionary: [Float]?
         let plain = decoder
         while let page = try pages.next(dictionary: { (bytes, count) throws(FileError) in

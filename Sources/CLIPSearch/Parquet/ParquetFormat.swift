@@ -51,5 +51,8 @@ enum ParquetPageType {
     static let dataV2 = 3
 }
 
+/// The largest number of dimensions of a vector in a table that is read or written.
+let mostDimensions = 1 << 28
+
 /// The bytes at the beginning and at the end of a Parquet file.
 let parquetMagic = Array("PAR1".utf8)

@@ -55,9 +55,7 @@ struct ParquetPageReader {
                     \(ParquetCodec.name(chunk.codec)); expected uncompressed or Snappy
                     """)
         }
-        // Some writers state 0 if there is no dictionary.
-        let dictionary = chunk.dictionaryOffset ?? 0
-        let start = dictionary > 0 ? min(dictionary, chunk.dataOffset) : chunk.dataOffset
+        let start = chunk.start
         guard chunk.type == leaf.type.rawValue, start >= parquetMagic.count, start <= limit,
             chunk.size <= limit - start
         else { throw parquetDamage("column \"\(leaf.name)\" is described wrongly") }

@@ -80,11 +80,6 @@ extension ParquetTable {
                 case .integer(let number): names[index] = FilePath("\(number)")
                 case .null, .double, .boolean: break
                 }
-                guard names[index]?.bytes.contains(0) != true else {
-                    let row = file.rowGroups[group].lowerBound + index
-                    throw FileError(
-                        reason: "row \(row) (from 0), column \"\(column)\": it has a NUL byte")
-                }
             }
         }
         return zip(file.rowGroups[group], names).map { $1 ?? FilePath("\($0)") }

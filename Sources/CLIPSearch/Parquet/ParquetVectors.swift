@@ -101,10 +101,7 @@ struct ParquetVectorDecoder {
                 let bits = number(UInt64.self, ofLittleEndian: bytes, at: 8 * index)
                 return Float(Double(bitPattern: bits))
             }
-        case 2:
-            return (0..<count).map { index in
-                float(ofHalf: number(UInt16.self, ofLittleEndian: bytes, at: 2 * index))
-            }
+        case 2: return floats(ofHalfPrecision: bytes.prefix(2 * count))
         default: return floats(ofLittleEndian: bytes.prefix(4 * count))
         }
     }
@@ -127,18 +124,5 @@ struct ParquetVectorDecoder {
 
     private func error(row: Int, _ reason: String) -> FileError {
         FileError(reason: "row \(firstRow + row) (from 0), column \"\(leaf.name)\": \(reason)")
-    }
-}
-
-/// Returns a number of 16 bits (IEEE 754 binary16) as float32, exactly.
-private func float(ofHalf bits: UInt16) -> Float {
-    let sign: Float = bits & 0x8000 == 0 ? 1 : -1
-    let exponent = Int(bits >> 10 & 31)
-    let fraction = Float(bits & 0x3FF) / 1024
-    switch exponent {
-    case 0: return sign * fraction * 0x1p-14
-    case 31: return fraction == 0 ? sign * .infinity : .nan
-    default:
-        return sign * (1 + fraction) * Float(sign: .plus, exponent: exponent - 15, significand: 1)
     }
 }

@@ -14,9 +14,9 @@ package import Files
 ///
 /// The values are not compressed (PLAIN), in data pages of version 1 with checksums. Equal rows and
 /// metadata give equal files. Vectors are written page by page; the values of the other columns are
-/// in memory until their row group is written. So the vectors are the first column, as readers such
-/// as Spark's expect the columns of a row group in the order of the schema. After an error, the file
-/// is incomplete and the writer must not be used.
+/// in memory until their row group is written, which ends when they have 64 MB. So the vectors are
+/// the first column, as readers such as Spark's expect the columns of a row group in the order of
+/// the schema. After an error, the file is incomplete and the writer must not be used.
 ///
 /// Source: https://parquet.apache.org/docs/file-format/
 package final class ParquetWriter {
@@ -42,6 +42,7 @@ package final class ParquetWriter {
     private let dimension: Int
     private let metadata: [(key: String, value: String)]
     private let rowGroupSize: Int
+    private let rowGroupBytes: Int
     private var rowGroups: [RowGroup] = []
     private var chunks: [ParquetChunkWriter]
     /// The vectors of the page that is not written yet.
@@ -63,20 +64,28 @@ package final class ParquetWriter {
     ///     for a file without vectors, whose dimension is 0.
     ///   - dimension: The number of dimensions of each vector.
     ///   - metadata: The file's metadata, in addition to the key `ARROW:schema`.
-    ///   - rowGroupSize: The number of rows of each group, the last one excepted.
+    ///   - rowGroupSize: The largest number of rows of a group.
+    ///   - rowGroupBytes: The size of the columns except the vectors, in bytes, at which a group
+    ///     ends.
     /// - Throws: `FileError`.
     package init(
         _ file: GrowingFile, columns: [ParquetColumn], vectorColumn: String?, dimension: Int,
-        metadata: [(key: String, value: String)], rowGroupSize: Int = 65_536
+        metadata: [(key: String, value: String)], rowGroupSize: Int = 65_536,
+        rowGroupBytes: Int = 1 << 26
     ) throws(FileError) {
-        precondition(
-            vectorColumn == nil ? dimension == 0 : 1...(1 << 28) ~= dimension,
-            "expected 1...\(1 << 28) dimensions, or 0 without vectors, found \(dimension)")
+        guard vectorColumn == nil ? dimension == 0 : 1...mostDimensions ~= dimension else {
+            throw FileError(
+                reason: """
+                    expected 1...\(mostDimensions) dimensions, or 0 without vectors, found \
+                    \(dimension)
+                    """)
+        }
         precondition(rowGroupSize > 0, "expected at least 1 row, found \(rowGroupSize)")
         self.file = file
         self.vectorColumn = vectorColumn
         self.dimension = dimension
         self.rowGroupSize = rowGroupSize
+        self.rowGroupBytes = rowGroupBytes
         let schema = arrowSchema(columns, vectorColumn: vectorColumn, dimension: dimension)
         self.metadata = metadata + [(key: "ARROW:schema", value: schema)]
         chunks = columns.map { ParquetChunkWriter($0) }
@@ -108,17 +117,22 @@ package final class ParquetWriter {
             "expected \(values.count) x \(dimension) numbers, found \(vectors.count)")
         var start = 0
         while start < values.count {
-            let end = min(values.count, start + rowGroupSize - groupCount)
-            for row in values[start..<end] {
+            let most = min(values.count, start + rowGroupSize - groupCount)
+            var end = start
+            var isFull = false
+            while end < most && !isFull {
+                let row = values[end]
                 precondition(
                     row.count == chunks.count,
                     "expected \(chunks.count) values, found \(row.count)")
                 for (index, value) in row.enumerated() { try chunks[index].append(value) }
+                end += 1
+                isFull = chunks.reduce(0) { $0 + $1.size } >= rowGroupBytes
             }
             groupCount += end - start
             let first = vectors.startIndex + start * dimension
             try append(vectors[first..<(first + (end - start) * dimension)])
-            if groupCount == rowGroupSize { try finishRowGroup() }
+            if isFull || groupCount == rowGroupSize { try finishRowGroup() }
             start = end
         }
     }

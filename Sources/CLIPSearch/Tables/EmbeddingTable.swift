@@ -23,8 +23,6 @@ package struct EmbeddingTable: Sendable {
     package let missingCount: Int
     /// The number of rows that are texts; all others are images.
     package let textCount: Int
-    /// True if a name may have bytes that are not UTF-8.
-    package let hasOtherNames: Bool
     /// The fields of the rows, except their names.
     package let columns: [ParquetColumn]
     /// The model that made the vectors; nil if it is not recorded.
@@ -32,6 +30,11 @@ package struct EmbeddingTable: Sendable {
     /// The files that are read, except those of an index.
     package let files: [FilePath]
     let parts: [any TablePart]
+
+    /// True if a name may have bytes that are not UTF-8.
+    ///
+    /// - Complexity: O(`rowCount`): the names of Parquet files are read.
+    package var hasOtherNames: Bool { parts.contains(where: \.hasOtherNames) }
 
     /// The column of Parquet files that tells texts from images, if there are texts.
     static let kindColumn = "kind"
@@ -87,6 +90,13 @@ package struct EmbeddingTable: Sendable {
         var columns = TableColumns()
         var model: ModelRecord?
         for part in parts {
+            guard 1...mostDimensions ~= part.dimension else {
+                throw FileError(
+                    reason: """
+                        expected vectors of 1...\(mostDimensions) dimensions, found \
+                        \(part.dimension) in \(part.path.lastComponentText)
+                        """)
+            }
             guard part.dimension == first.dimension else {
                 throw FileError(
                     reason: """
@@ -103,13 +113,7 @@ package struct EmbeddingTable: Sendable {
                         \(names.other) in \(part.path.lastComponentText)
                         """)
             }
-            if let record = part.model, record.dimension != part.dimension {
-                throw FileError(
-                    reason: """
-                        its vectors have \(part.dimension) dimensions, but its model record states \
-                        \(record.dimension)
-                        """)
-            }
+            try part.model?.check(dimension: part.dimension, in: "its model record")
             model = model ?? part.model
             for column in part.columns { columns.add(column.name, column.kind) }
         }
@@ -120,10 +124,14 @@ package struct EmbeddingTable: Sendable {
         dimension = first.dimension
         rowCount = parts.reduce(0) { $0 + $1.rowCount }
         textCount = parts.reduce(0) { $0 + $1.textCount }
-        hasOtherNames = parts.contains(where: \.hasOtherNames)
         files = all.flatMap(\.files)
     }
 
     /// Opens the table for reading from its first row.
-    package func blocks() -> EmbeddingBlocks { EmbeddingBlocks(self) }
+    ///
+    /// - Parameter withFields: False if only the names, kinds and vectors are needed: the columns of
+    ///   the fields are then not read, whose compression or encoding may be unsupported.
+    package func blocks(withFields: Bool = true) -> EmbeddingBlocks {
+        EmbeddingBlocks(self, hasFields: withFields)
+    }
 }

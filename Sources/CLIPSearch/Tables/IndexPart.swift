@@ -34,7 +34,7 @@ struct IndexPart: TablePart {
     var hasOtherNames: Bool { entries.contains { !$0.path.isUTF8 } || !index.folder.isUTF8 }
     var columns: [ParquetColumn] { [] }
 
-    func rows() throws(FileError) -> any TableRows { Rows(part: self) }
+    func rows(withFields: Bool) throws(FileError) -> any TableRows { Rows(part: self) }
 
     private struct Rows: TableRows {
         let part: IndexPart

@@ -47,7 +47,7 @@ struct NPYPart: TablePart {
     var hasOtherNames: Bool { names?.hasOtherNames ?? false }
     var columns: [ParquetColumn] { names?.columns ?? [] }
 
-    func rows() throws(FileError) -> any TableRows { Rows(self) }
+    func rows(withFields: Bool) throws(FileError) -> any TableRows { Rows(self) }
 
     private struct Rows: TableRows {
         private let part: NPYPart

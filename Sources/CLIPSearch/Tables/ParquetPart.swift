@@ -9,7 +9,6 @@ struct ParquetPart: TablePart {
     let missingCount: Int
     let dimension: Int
     let textCount: Int
-    let hasOtherNames: Bool
     let columns: [ParquetColumn]
     private let vectorColumn: String
     /// The column that tells texts from images; nil if there is none.
@@ -23,28 +22,24 @@ struct ParquetPart: TablePart {
         let file = try ParquetFile(path)
         self.path = path
         (vectorColumn, dimension) = try ParquetTable.vectorColumn(of: file)
+        try file.checkValueCount(of: vectorColumn)
         missingCount = file.missingCount(of: vectorColumn)
         rowCount = file.rowCount - missingCount
         model = ModelRecord(metadata: file.metadata)
-        if let model, model.dimension != dimension, rowCount > 0 {
-            throw FileError(
-                reason: """
-                    its vectors have \(dimension) dimensions, but its metadata states \
-                    \(model.dimension)
-                    """)
-        }
+        if rowCount > 0 { try model?.check(dimension: dimension, in: "its metadata") }
         let names = ParquetTable.nameColumns(of: file)
-        hasOtherNames = names.contains(ParquetTable.pathBytes)
         let kind = file.columns.first {
             $0.name == EmbeddingTable.kindColumn && $0.kind == .string
                 && names.contains(ParquetTable.path)
         }
         // Another table may have a column of this name with other values.
         var texts: Int?
-        if let kind { texts = try Self.textCount(of: file, kind.name) }
+        if let kind {
+            texts = try Self.textCount(
+                of: file, kind.name, vectorColumn: missingCount > 0 ? vectorColumn : nil)
+        }
         kindColumn = texts == nil ? nil : kind?.name
-        // Rows without a vector are counted, too.
-        textCount = min(texts ?? 0, rowCount)
+        textCount = texts ?? 0
         let taken = names + file.vectorColumns.map(\.name) + [kindColumn].compactMap(\.self)
         columns = file.columns.filter { !taken.contains($0.name) }
             .map { ParquetColumn(name: $0.name, kind: $0.kind, isOptional: true) }
@@ -53,35 +48,54 @@ struct ParquetPart: TablePart {
     private static let text = ParquetValue.string(Array("text".utf8))
     private static let image = ParquetValue.string(Array("image".utf8))
 
-    /// Returns the number of rows that are texts; nil if a value is neither "text" nor "image".
+    /// Returns the number of rows with a vector that are texts; nil if a value is neither "text" nor
+    /// "image".
+    ///
+    /// - Parameters:
+    ///   - file: The file.
+    ///   - column: The column that tells texts from images.
+    ///   - vectorColumn: The column of vectors; nil if all rows have a vector.
     private static func textCount(
-        of file: ParquetFile, _ column: String
+        of file: ParquetFile, _ column: String, vectorColumn: String?
     ) throws(FileError) -> Int? {
         var count = 0
         for group in file.rowGroups.indices {
-            for value in try file.values(of: column, rowGroup: group) {
-                guard value == text || value == image else { return nil }
-                if value == text { count += 1 }
-            }
+            let values = try file.values(of: column, rowGroup: group)
+            guard values.allSatisfy({ $0 == text || $0 == image }) else { return nil }
+            let texts = values.indices.filter { values[$0] == text }
+            count += texts.count
+            guard let vectorColumn, !texts.isEmpty else { continue }
+            let missing = try file.vectors(of: vectorColumn, rowGroup: group).missing
+            count -= Set(missing).intersection(texts).count
         }
         return count
     }
 
+    var hasOtherNames: Bool {
+        guard let file = try? ParquetFile(path) else { return true }
+        return ParquetTable.nameColumns(of: file).contains { file.hasOtherText(in: $0) }
+    }
+
     var files: [FilePath] { [path] }
 
-    func rows() throws(FileError) -> any TableRows { Rows(self, try ParquetFile(path)) }
+    func rows(withFields: Bool) throws(FileError) -> any TableRows {
+        Rows(self, try ParquetFile(path), withFields ? columns : [])
+    }
 
     /// The rows of the file; one row group is in memory.
     private struct Rows: TableRows {
         private let part: ParquetPart
         private let file: ParquetFile
+        /// The columns of the fields that are read.
+        private let columns: [ParquetColumn]
         private var group = -1
         private var done = 0
         private var all = EmbeddingBlock(names: [], isText: [], fields: [], vectors: [])
 
-        init(_ part: ParquetPart, _ file: ParquetFile) {
+        init(_ part: ParquetPart, _ file: ParquetFile, _ columns: [ParquetColumn]) {
             self.part = part
             self.file = file
+            self.columns = columns
         }
 
         mutating func next(_ most: Int) throws(FileError) -> EmbeddingBlock {
@@ -112,14 +126,12 @@ struct ParquetPart: TablePart {
                     $0 == ParquetPart.text
                 }
             }
-            all.fields = try file.fields(part.columns, rowGroup: group)
+            all.fields = try file.fields(columns, rowGroup: group)
             let vectors = try file.vectors(of: part.vectorColumn, rowGroup: group)
             all.vectors = vectors.numbers
-            for row in vectors.missing.reversed() {
-                all.names.remove(at: row)
-                if !all.isText.isEmpty { all.isText.remove(at: row) }
-                if !all.fields.isEmpty { all.fields.remove(at: row) }
-            }
+            all.names.remove(at: vectors.missing)
+            all.isText.remove(at: vectors.missing)
+            all.fields.remove(at: vectors.missing)
             guard all.vectors.count == all.count * part.dimension else {
                 throw FileError(
                     reason: """
@@ -132,7 +144,37 @@ struct ParquetPart: TablePart {
     }
 }
 
+extension Array {
+    /// Removes the elements at ascending indices; an array without elements is left unchanged.
+    fileprivate mutating func remove(at indices: [Int]) {
+        guard !isEmpty, !indices.isEmpty else { return }
+        var kept: [Element] = []
+        kept.reserveCapacity(count - indices.count)
+        var start = 0
+        for index in indices {
+            kept += self[start..<index]
+            start = index + 1
+        }
+        self = kept + self[start...]
+    }
+}
+
 extension ParquetFile {
+    /// Returns true if a column may have bytes that are not UTF-8: if it has such a value, if it is
+    /// not annotated as strings, or if it cannot be read.
+    func hasOtherText(in name: String) -> Bool {
+        guard let column = columns.first(where: { $0.name == name }), column.kind != .bytes else {
+            return true
+        }
+        guard column.kind == .string else { return false }
+        return rowGroups.indices.contains { group in
+            guard let values = try? self.values(of: name, rowGroup: group) else { return true }
+            return values.contains { value in
+                if case .string(let bytes) = value { !bytes.isUTF8 } else { false }
+            }
+        }
+    }
+
     /// Returns the values of columns in a row group, row by row; empty if there are no columns.
     ///
     /// - Throws: `FileError`, also if a column has not one value for each row.

@@ -61,16 +61,23 @@ struct RetrievalPart: TablePart {
     var rowCount: Int { vectors.rowCount }
     var dimension: Int { vectors.dimension }
     var textCount: Int { isText ? rowCount : 0 }
-    var hasOtherNames: Bool { false }
+    var hasOtherNames: Bool {
+        guard let metadata, let nameColumn else { return false }
+        return (try? Self.open(metadata).hasOtherText(in: nameColumn)) ?? true
+    }
 
-    func rows() throws(FileError) -> any TableRows {
-        Rows(self, try metadata.map { path throws(FileError) in try Self.open(path) })
+    func rows(withFields: Bool) throws(FileError) -> any TableRows {
+        Rows(
+            self, try metadata.map { path throws(FileError) in try Self.open(path) },
+            withFields ? columns : [])
     }
 
     /// The rows of the partition; the metadata of one row group are in memory.
     private struct Rows: TableRows {
         private let part: RetrievalPart
         private let file: ParquetFile?
+        /// The columns of the fields that are read.
+        private let columns: [ParquetColumn]
         private var done = 0
         private var group = -1
         /// The rows of the current row group.
@@ -78,9 +85,10 @@ struct RetrievalPart: TablePart {
         private var names: [FilePath] = []
         private var fields: [[ParquetValue]] = []
 
-        init(_ part: RetrievalPart, _ file: ParquetFile?) {
+        init(_ part: RetrievalPart, _ file: ParquetFile?, _ columns: [ParquetColumn]) {
             self.part = part
             self.file = file
+            self.columns = columns
         }
 
         mutating func next(_ most: Int) throws(FileError) -> EmbeddingBlock {
@@ -96,7 +104,7 @@ struct RetrievalPart: TablePart {
             if part.nameColumn != nil {
                 block.names = Array(names[(rows.lowerBound - start)..<(rows.upperBound - start)])
             }
-            if !part.columns.isEmpty {
+            if !columns.isEmpty {
                 block.fields = Array(fields[(rows.lowerBound - start)..<(rows.upperBound - start)])
             }
             return block
@@ -109,7 +117,7 @@ struct RetrievalPart: TablePart {
             }
             loaded = file.rowGroups[group]
             (names, fields) = ([], [])
-            fields = try file.fields(part.columns, rowGroup: group)
+            fields = try file.fields(columns, rowGroup: group)
             guard let column = part.nameColumn else { return }
             names = try file.values(of: column, rowGroup: group).map { value in
                 if case .string(let bytes) = value { FilePath(bytes) } else { FilePath("") }

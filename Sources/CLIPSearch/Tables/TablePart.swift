@@ -7,7 +7,8 @@ package struct EmbeddingBlock: Sendable {
     package var names: [FilePath]
     /// True for each row that is a text; empty if all rows are images.
     package var isText: [Bool]
-    /// The values of each row, one for each column of the table; empty if it has no columns.
+    /// The values of each row, one for each column of the table; empty if it has no columns, or if
+    /// they are not read.
     package var fields: [[ParquetValue]]
     /// The vectors, one after the other.
     package var vectors: [Float]
@@ -36,8 +37,8 @@ protocol TablePart: Sendable {
     /// The model that made the vectors; nil if it is not recorded.
     var model: ModelRecord? { get }
 
-    /// Opens the part for reading from its first row.
-    func rows() throws(FileError) -> any TableRows
+    /// Opens the part for reading from its first row, with or without the fields.
+    func rows(withFields: Bool) throws(FileError) -> any TableRows
 }
 
 extension TablePart {
@@ -48,32 +49,36 @@ extension TablePart {
 protocol TableRows {
     /// Returns the next rows: at most `most` of them, and at least one; the part has enough rows.
     ///
-    /// The fields have the values of all columns of the part.
+    /// The fields have the values of all columns of the part; they may be empty if they are not
+    /// needed.
     mutating func next(_ most: Int) throws(FileError) -> EmbeddingBlock
 }
 
 /// The rows of an `EmbeddingTable`, read in blocks of about 256 kB.
 package struct EmbeddingBlocks {
     private let table: EmbeddingTable
+    private let hasFields: Bool
     private let blockRows: Int
     private var part = 0
     private var rows: (any TableRows)?
     /// The number of rows of the current part that were returned.
     private var done = 0
 
-    init(_ table: EmbeddingTable) {
+    init(_ table: EmbeddingTable, hasFields: Bool) {
         self.table = table
+        self.hasFields = hasFields
         blockRows = max(1, (1 << 16) / table.dimension)
     }
 
     /// Returns the next rows; nil after the last one.
     ///
-    /// - Throws: `CLIPError.unreadableFile`, also if a vector contains NaN or infinity.
+    /// - Throws: `CLIPError.unreadableFile`, also if a vector contains NaN or infinity, or a
+    ///   name has a NUL byte.
     package mutating func next() throws(CLIPError) -> EmbeddingBlock? {
         guard part < table.parts.count else { return nil }
         let current = table.parts[part]
         do throws(FileError) {
-            if rows == nil { rows = try current.rows() }
+            if rows == nil { rows = try current.rows(withFields: hasFields) }
             let most = min(blockRows, current.rowCount - done)
             guard var block = try rows?.next(most) else { return nil }
             precondition(
@@ -84,7 +89,11 @@ package struct EmbeddingBlocks {
                 let row = done + place / table.dimension
                 throw FileError(reason: "row \(row), counted from 0, contains NaN or infinity")
             }
-            align(&block, current)
+            if let place = block.names.firstIndex(where: { $0.bytes.contains(0) }) {
+                throw FileError(
+                    reason: "row \(done + place), counted from 0, has a name with a NUL byte")
+            }
+            if hasFields { align(&block, current) } else { block.fields = [] }
             done += block.count
             if done == current.rowCount { (part, rows, done) = (part + 1, nil, 0) }
             return block
