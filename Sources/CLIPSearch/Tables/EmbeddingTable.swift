@@ -25,7 +25,7 @@ package struct EmbeddingTable: Sendable {
     package let textCount: Int
     /// The fields of the rows, except their names.
     package let columns: [ParquetColumn]
-    /// The model that made the vectors; nil if it is not recorded.
+    /// The model that made the vectors; nil if it is not recorded in all parts.
     package let model: ModelRecord?
     /// The files that are read, except those of an index.
     package let files: [FilePath]
@@ -116,6 +116,11 @@ package struct EmbeddingTable: Sendable {
             try part.model?.check(dimension: part.dimension, in: "its model record")
             model = model ?? part.model
             for column in part.columns { columns.add(column.name, column.kind) }
+        }
+        // What the parts do not agree on is unknown, or false.
+        if parts.contains(where: { $0.model == nil }) { model = nil }
+        if parts.contains(where: { $0.model?.isNormalized != model?.isNormalized }) {
+            model?.isNormalized = false
         }
         self.path = path
         self.parts = parts

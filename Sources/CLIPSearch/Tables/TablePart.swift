@@ -72,8 +72,9 @@ package struct EmbeddingBlocks {
 
     /// Returns the next rows; nil after the last one.
     ///
-    /// - Throws: `CLIPError.unreadableFile`, also if a vector contains NaN or infinity, or a
-    ///   name has a NUL byte.
+    /// A name may have any bytes, because texts are names, too.
+    ///
+    /// - Throws: `CLIPError.unreadableFile`, also if a vector contains NaN or infinity.
     package mutating func next() throws(CLIPError) -> EmbeddingBlock? {
         guard part < table.parts.count else { return nil }
         let current = table.parts[part]
@@ -88,10 +89,6 @@ package struct EmbeddingBlocks {
             if let place = firstNonFinite(block.vectors[...]) {
                 let row = done + place / table.dimension
                 throw FileError(reason: "row \(row), counted from 0, contains NaN or infinity")
-            }
-            if let place = block.names.firstIndex(where: { $0.bytes.contains(0) }) {
-                throw FileError(
-                    reason: "row \(done + place), counted from 0, has a name with a NUL byte")
             }
             if hasFields { align(&block, current) } else { block.fields = [] }
             done += block.count
