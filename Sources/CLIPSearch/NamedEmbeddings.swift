@@ -21,6 +21,8 @@ public struct NamedEmbeddings: Sendable {
     /// The model that made the vectors; nil if no file beside them names it.
     public private(set) var model: ModelRecord?
     private var values: [Float] = []
+    /// The vectors with L2 norm 1, if several searches share them.
+    private var units: Embeddings?
 
     /// Makes an empty collection of vectors.
     ///
@@ -37,7 +39,11 @@ public struct NamedEmbeddings: Sendable {
         try VectorError.check(dimension: vector.count, expected: dimension)
         files.append(name)
         values += vector
+        units = nil
     }
+
+    /// Normalises the vectors now, not at each search, which takes their memory twice.
+    package mutating func prepareSearches() { units = embeddings.normalized() }
 
     /// Returns the vectors most similar to another, best first; ties are ordered by name.
     ///
@@ -57,7 +63,7 @@ public struct NamedEmbeddings: Sendable {
         let pool = WorkspacePool(threads: max(1, threads ?? availableCores()))
         // By rounding, some cosines are beyond -1...1.
         let found = nearest(
-            top, to: query, among: embeddings.normalized().values,
+            top, to: query, among: (units ?? embeddings.normalized()).values,
             atLeast: threshold <= -1 ? -.infinity : threshold, ceiling: 1, on: pool
         )
         .map { FolderIndex.Match(file: files[$0.row], cosine: min(1, max(-1, $0.product))) }

@@ -22,8 +22,8 @@ enum CompleteOutput {
         try check(origin, wanted, output)
     }
 
-    /// Rejects a complete Parquet file or directory of clip-retrieval with vectors of another model,
-    /// precision or normalisation.
+    /// Rejects a complete Parquet file or directory of clip-retrieval with vectors of another
+    /// model, precision or normalisation.
     ///
     /// - Throws: `Failure` if the vectors differ.
     static func check(_ table: EmbeddingTable, wanted: ModelRecord, _ output: String) throws {

@@ -5,7 +5,8 @@ import CLIPSearch
 enum OutputChecks {
     /// Suffixes that stand for a format; an output of another format must not have them.
     private static let suffixes: Set<String> = [
-        "arrow", "avif", "bin", "bmp", "csv", "db", "f32", "feather", "gif", "gz", "h5", "hdf5", "heic", "htm",
+        "arrow", "avif", "bin", "bmp", "csv", "db", "f32", "feather", "gif", "gz", "h5", "hdf5",
+        "heic", "htm",
         "html", "jpeg", "jpg", "json", "jsonl", "mat", "md", "ndjson", "npy", "npz", "onnx",
         "parquet", "pdf", "pickle", "pkl", "png", "pq", "pt", "pth", "safetensors", "sqlite", "svg",
         "tar", "tif", "tiff", "tsv", "txt", "webp", "xml", "zip",

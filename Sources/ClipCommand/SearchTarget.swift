@@ -40,7 +40,9 @@ struct SearchTarget {
     }
 
     init(_ stored: NamedEmbeddings, _ model: CLIPModel, name: String, at file: FilePath) {
-        (source, self.model, modelName) = (.file(stored), model, name)
+        var prepared = stored
+        prepared.prepareSearches()
+        (source, self.model, modelName) = (.file(prepared), model, name)
         (filter, place) = (IndexFilter(), SearchPlace(file))
     }
 

@@ -111,9 +111,9 @@ extension Encode {
     /// Returns the rows of an output that is complete if `--resume` is given, and first exports
     /// rows that an earlier run has finished; nil if the output is not complete.
     ///
-    /// - Throws: `Failure` if the output has vectors of another model; `EmbeddingFileError.unfinished`
-    ///   if rows wait to be exported and `--resume` is not given; `CLIPError` or
-    ///   `EmbeddingFileError` if the output cannot be read or written.
+    /// - Throws: `Failure` if the output has vectors of another model;
+    ///   `EmbeddingFileError.unfinished` if rows wait to be exported and `--resume` is not given;
+    ///   `CLIPError` or `EmbeddingFileError` if the output cannot be read or written.
     func completeRows(of staged: StagedExport, wanted record: ModelRecord) throws -> CompleteRows? {
         guard resume else {
             guard !staged.isReadyToExport else {

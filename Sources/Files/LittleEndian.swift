@@ -33,8 +33,7 @@ package func floats(ofLittleEndian bytes: ArraySlice<UInt8>) -> [Float] {
     }
 }
 
-/// Converts the first `count` numbers of a buffer, which have the bytes of little-endian numbers, to
-/// the byte order of the machine.
+/// Converts the first `count` numbers of a buffer from little-endian order to that of the machine.
 func convertFromLittleEndian(_ numbers: UnsafeMutableBufferPointer<Float>, _ count: Int) {
     #if !_endian(little)
         for index in 0..<count {

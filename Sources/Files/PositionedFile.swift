@@ -77,7 +77,10 @@ package final class PositionedFile: Sendable {
     }
 }
 
-/// Reads bytes of a file at an offset until a buffer is full or the file ends; returns their number.
+/// Reads bytes of a file at an offset until a buffer is full or the file ends.
+///
+/// - Returns: The number of bytes.
+/// - Throws: `FileError`.
 private func fill(
     _ buffer: UnsafeMutableRawBufferPointer, of descriptor: Int32, at offset: Int
 ) throws(FileError) -> Int {

@@ -12,7 +12,7 @@ struct CraftedParquet {
         var offset = 4
     }
 
-    /// The pages.
+    /// The bytes of all pages.
     var body: [UInt8]
     var groups: [Group]
 

@@ -30,7 +30,8 @@ import Testing
             "--table", "photos"
         ).successful().text
         #expect(text.contains("embedding halfvec(7) NOT NULL"), "\(text)")
-        #expect(text.contains("CREATE INDEX ON photos USING hnsw (embedding halfvec_cosine_ops)"))
+        #expect(
+            text.contains("CREATE INDEX ON \"photos\" USING hnsw (embedding halfvec_cosine_ops)"))
         #expect(text.contains("clip export vectors.npy --to pgvector --type halfvec | psql"))
     }
 
@@ -44,17 +45,46 @@ import Testing
     }
 
     @Test(arguments: [
-        (["--to", "parquet"], "needs an output"),
+        (["--to", "parquet"], "needs a place for its output"),
         (["--to", "faiss", "-o", "x.npy"], "its suffix contradicts the format"),
         (["--to", "qdrant", "--sql"], "--sql needs --to pgvector"),
         (["--to", "qdrant", "--batch-size", "0"], "--batch-size must be at least 1"),
-        (["--to", "pgvector", "--table", "a b"], "--table must be letters"),
-        (["--to", "faiss", "-o", "vectors.faiss"], "the same file as"),
+        (["--to", "pgvector", "--table", "a b"], "--table must be at most 50 letters"),
+        (["--to", "pgvector", "--table", "sqlite_x"], "--table must be at most 50 letters"),
+        (["--to", "parquet", "-o", "/dev/null"], "needs a place for its output"),
     ])
     func wrongUsageIsRejected(_ arguments: [String], _ says: String) throws {
         expectFailure(
             try ClipBinary(folder: folder).run(["export", "vectors.npy"] + arguments), status: 2,
             says: says)
+    }
+
+    @Test func sourceIsNotReplaced() throws {
+        _ = try clip("export", "vectors.npy", "--to", "parquet", "-o", "x.parquet").successful()
+        expectFailure(
+            try clip("export", "x.parquet", "--to", "parquet", "-o", "x.parquet"), status: 2,
+            says: "the same file as")
+    }
+
+    @Test func missingPartsAreErrors() throws {
+        let arguments = ["encode", "-m", "tiny", "-o", "shards/", "--shard-size", "1", "-q"]
+        let images = ["rgb.jpg", "tall.png", "wide.png"].map { Fixtures.path("images/\($0)") }
+        let binary = try ClipBinary(folder: folder)
+        _ = try binary.run(arguments + images).successful()
+        try FileManager.default.removeItem(atPath: "\(folder.path)/shards/00001.npy")
+        expectFailure(
+            try clip("export", "shards", "--to", "qdrant"), status: 1, says: "a shard is missing")
+        _ = try binary.run(
+            [
+                "encode", "-m", "tiny", "--format", "clip-retrieval", "-o", "r", "--shard-size",
+                "1",
+                "-q",
+            ] + images
+        ).successful()
+        try FileManager.default.removeItem(atPath: "\(folder.path)/r/metadata/metadata_1.parquet")
+        expectFailure(
+            try clip("export", "r", "--to", "qdrant"), status: 1,
+            says: "metadata/metadata_1.parquet is missing")
     }
 
     @Test func filtersOfAnIndexAreRejectedForParquet() throws {

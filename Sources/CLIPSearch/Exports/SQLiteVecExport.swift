@@ -62,7 +62,8 @@ package final class SQLiteVecExport: EmbeddingExport {
             rowCount += 1
             text += "INSERT INTO \"\(table)\" VALUES (\(rowCount), ".utf8
             text += Self.literal(name)
-            text += ");\nINSERT INTO \"\(table)_vec\" (rowid, embedding) VALUES (\(rowCount), x'".utf8
+            text +=
+                ");\nINSERT INTO \"\(table)_vec\" (rowid, embedding) VALUES (\(rowCount), x'".utf8
             let start = 4 * dimension * row
             text += hexadecimalDigits(of: numbers[start..<(start + 4 * dimension)]).utf8
             text += "');\n".utf8

@@ -38,7 +38,7 @@ package struct StagedExport: Sendable {
         self.format = format
     }
 
-    /// The path of the `.npy` file with the vectors that are not exported yet: `x.parquet.rows.npy`.
+    /// The path of the `.npy` file with vectors that are not exported yet: `x.parquet.rows.npy`.
     package var rows: FilePath { FilePath(path.bytes + ".rows.npy".utf8) }
 
     private var jobFile: FilePath { FilePath(rows.bytes + ".job".utf8) }

@@ -15,8 +15,8 @@ package import Files
 ///
 /// A file may be damaged or malicious. The memory for a column of a row group is at most 128 MB
 /// plus 1024 times the size of the file: Snappy expands at most 22 times, and a file is refused
-/// that states more than 8 rows for each of its bytes, or whose columns overlap. A column of vectors
-/// is refused that has more than 16 elements for each byte of its pages in all row groups;
+/// that states more than 8 rows for each of its bytes, or whose columns overlap. A column of
+/// vectors is refused that has more than 16 elements for each byte of its pages in all row groups;
 /// 1,048,576 rows and 4,194,304 elements are always permitted.
 package final class ParquetFile: Sendable {
     /// The number of rows.
@@ -145,7 +145,9 @@ package final class ParquetFile: Sendable {
         return rowGroups.indices.reduce(0) { $0 + missingCount(leaf, dimension, rowGroup: $1) }
     }
 
-    /// A null list counts as one value. With one dimension, it cannot be told from a list.
+    /// Returns the number of null lists in a row group, each of which counts as one value.
+    ///
+    /// With one dimension, a null list cannot be told from another.
     private func missingCount(_ leaf: ParquetLeaf, _ dimension: Int, rowGroup: Int) -> Int {
         let (rows, values) = (
             rowGroups[rowGroup].count, footer.rowGroups[rowGroup].chunks[leaf.index].valueCount
@@ -215,8 +217,8 @@ package final class ParquetFile: Sendable {
     /// - Parameters:
     ///   - column: The name of the column.
     ///   - rowGroup: The number of the row group.
-    /// - Returns: The vectors of the rows whose list is not null; `missingCount(of:)` tells how many
-    ///   rows of the file have none.
+    /// - Returns: The vectors of the rows whose list is not null; `missingCount(of:)` tells how
+    ///   many rows of the file have none.
     /// - Throws: `FileError` if there is no such column, its compression or encoding is
     ///   unsupported, or it is damaged; also for a row that is empty, of another length or not
     ///   finite.

@@ -33,8 +33,8 @@ package enum ParquetTable {
 }
 
 extension ParquetTable {
-    /// Returns the column of vectors: `embedding`, else `vector` or `image_embedding`, else the only
-    /// column of vectors.
+    /// Returns the column of vectors: `embedding`, else `vector` or `image_embedding`, else the
+    /// only column of vectors.
     ///
     /// - Throws: `FileError` if there is no such column.
     static func vectorColumn(

@@ -60,8 +60,8 @@ package final class ParquetWriter {
     /// - Parameters:
     ///   - file: The file to write.
     ///   - columns: The columns with one value in each row; each needs a name of its own.
-    ///   - vectorColumn: The name of the column of vectors (list of float32), which comes first; nil
-    ///     for a file without vectors, whose dimension is 0.
+    ///   - vectorColumn: The name of the column of vectors (list of float32), which comes first;
+    ///     nil for a file without vectors, whose dimension is 0.
     ///   - dimension: The number of dimensions of each vector.
     ///   - metadata: The file's metadata, in addition to the key `ARROW:schema`.
     ///   - rowGroupSize: The largest number of rows of a group.

@@ -134,8 +134,9 @@ package struct EmbeddingTable: Sendable {
 
     /// Opens the table for reading from its first row.
     ///
-    /// - Parameter withFields: False if only the names, kinds and vectors are needed: the columns of
-    ///   the fields are then not read, whose compression or encoding may be unsupported.
+    /// - Parameter withFields: False if only the names, kinds and vectors are needed: the columns
+    ///   of the fields are then not read, whose compression or encoding may be unsupported.
+    /// - Returns: The rows.
     package func blocks(withFields: Bool = true) -> EmbeddingBlocks {
         EmbeddingBlocks(self, hasFields: withFields)
     }

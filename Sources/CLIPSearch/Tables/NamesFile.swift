@@ -110,8 +110,8 @@ struct NamesFile {
         return file.bytes(start..<(line.upperBound - 2))
     }
 
-    /// The longest line that `EmbeddingWriter` writes: three fields of a WebDataset with 16 MiB each,
-    /// whose bytes are escaped by up to six.
+    /// The longest line that `EmbeddingWriter` writes: three fields of a WebDataset with 16 MiB
+    /// each, whose bytes are escaped by up to six.
     private static let longestLine = 1 << 29
 
     private typealias Row = (name: FilePath, fields: [JSONValue.Member])

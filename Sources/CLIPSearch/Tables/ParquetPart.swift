@@ -48,13 +48,14 @@ struct ParquetPart: TablePart {
     private static let text = ParquetValue.string(Array("text".utf8))
     private static let image = ParquetValue.string(Array("image".utf8))
 
-    /// Returns the number of rows with a vector that are texts; nil if a value is neither "text" nor
-    /// "image".
+    /// Returns the number of rows with a vector that are texts.
     ///
     /// - Parameters:
     ///   - file: The file.
     ///   - column: The column that tells texts from images.
     ///   - vectorColumn: The column of vectors; nil if all rows have a vector.
+    /// - Returns: The number; nil if a value is neither "text" nor "image".
+    /// - Throws: `FileError`.
     private static func textCount(
         of file: ParquetFile, _ column: String, vectorColumn: String?
     ) throws(FileError) -> Int? {

@@ -106,7 +106,8 @@ extension EmbeddingTable {
             guard name.hasSuffix(ending), digits.count == name.count - ending.count,
                 digits.count >= 5, let number = Int(digits), number >= count
             else { continue }
-            throw FileError(reason: "a shard is missing: it has \(name), but only \(count) before it")
+            throw FileError(
+                reason: "a shard is missing: it has \(name), but only \(count) before it")
         }
     }
 
