@@ -939,17 +939,6 @@ func CLIPSearch_EmbeddingWriter_1(model: CLIPModel, paths: [String]) throws {
     _ = writer
 }
 
-// Sources/CLIPSearch/Exports/StagedExport.swift, block 1
-func CLIPSearch_Exports_StagedExport_1() throws {
-    let staged = StagedExport("photos.parquet", .parquet)
-    let writer = try EmbeddingWriter(
-        path: staged.rows, layout: .npy, dimension: 512, job: "ViT-B/32", resuming: true)
-    // Append rows, and finish the writer.
-    try staged.export(model: record)
-    _ = staged
-    _ = writer
-}
-
 // Sources/CLIPSearch/ImageCollection.swift, block 1
 func CLIPSearch_ImageCollection_1() throws {
     for sample in ImageCollection([.path("photos"), .path("more/*.jpg")]) {
@@ -996,29 +985,6 @@ func CLIPSearch_NamedEmbeddings_1(model: CLIPModel, query: [Float]) throws {
     try titles.write(npy: "titles.npy")
     for match in try titles.search(query, top: 10) { print(match.cosine, match.path) }
     _ = titles
-}
-
-// Sources/CLIPSearch/Parquet/ParquetFile.swift, block 1
-func CLIPSearch_Parquet_ParquetFile_1() throws {
-    let file = try ParquetFile(FilePath("photos.parquet"))
-    for group in file.rowGroups.indices {
-        let names = try file.values(of: "path", rowGroup: group)
-        let vectors = try file.vectors(of: "embedding", rowGroup: group).numbers
-    }
-    _ = file
-}
-
-// Sources/CLIPSearch/Parquet/ParquetWriter.swift, block 1
-func CLIPSearch_Parquet_ParquetWriter_1(vector: [Float]) throws {
-    let file = try GrowingFile(path: Array("photos.parquet".utf8))
-    let writer = try ParquetWriter(
-        file, columns: [ParquetColumn(name: "path", kind: .string, isOptional: false)],
-        vectorColumn: "embedding", dimension: 512, metadata: [])
-    try writer.append([.string(Array("bike.jpg".utf8))], vector: vector)
-    try writer.finish()
-    try file.finish()
-    _ = file
-    _ = writer
 }
 
 // Sources/CLIPSearch/SearchQuery.swift, block 1

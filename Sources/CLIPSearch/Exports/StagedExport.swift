@@ -6,7 +6,7 @@ package import Files
 /// The rows are first written to `.npy` files beside the output, so that an interrupted job can be
 /// resumed, and exported when all are there. The bytes of the output depend on the rows alone.
 ///
-/// ```swift
+/// ```
 /// let staged = StagedExport("photos.parquet", .parquet)
 /// let writer = try EmbeddingWriter(
 ///     path: staged.rows, layout: .npy, dimension: 512, job: "ViT-B/32", resuming: true)

@@ -2,7 +2,7 @@ package import Files
 
 /// A Parquet file of vectors, mapped; row groups are decoded when they are read.
 ///
-/// ```swift
+/// ```
 /// let file = try ParquetFile(FilePath("photos.parquet"))
 /// for group in file.rowGroups.indices {
 ///     let names = try file.values(of: "path", rowGroup: group)

@@ -2,7 +2,7 @@ package import Files
 
 /// Writes a Parquet file of rows with vectors, in row groups, as they fill.
 ///
-/// ```swift
+/// ```
 /// let file = try GrowingFile(path: Array("photos.parquet".utf8))
 /// let writer = try ParquetWriter(
 ///     file, columns: [ParquetColumn(name: "path", kind: .string, isOptional: false)],
