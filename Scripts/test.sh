@@ -21,6 +21,9 @@ Scripts/imports.py
 Scripts/prose.py
 Scripts/code_blocks.py --check
 
+step 'The Spark package, without Spark'
+(cd Distributed && python3 -m unittest discover tests 2>&1)
+
 # Each of the two builds has its own traits, so that both sets of traits are built and tested.
 # The C kernels are optimised in debug, too, which the tests would spend much of their time in.
 step Debug, without the default traits
