@@ -69,7 +69,7 @@ import Testing
     @Test func missingPartsAreErrors() throws {
         let arguments = ["encode", "-m", "tiny", "-o", "shards/", "--shard-size", "1", "-q"]
         let images = ["rgb.jpg", "tall.png", "wide.png"].map { Fixtures.path("images/\($0)") }
-        let binary = try ClipBinary(folder: folder)
+        let binary = ClipBinary(folder: folder)
         _ = try binary.run(arguments + images).successful()
         try FileManager.default.removeItem(atPath: "\(folder.path)/shards/00001.npy")
         expectFailure(

@@ -27,7 +27,7 @@ import Testing
         _ = try encode(Self.images + ["-o", "a.parquet", "-q"]).successful()
         #expect(try names() == ["a.parquet"])
         _ = try encode(Self.images + ["-o", "b.npy", "-q"]).successful()
-        let binary = try ClipBinary(folder: folder)
+        let binary = ClipBinary(folder: folder)
         _ = try binary.run(["export", "b.npy", "--to", "parquet", "-o", "b.parquet"]).successful()
         #expect(try file("a.parquet") == file("b.parquet"))
     }
