@@ -5,7 +5,7 @@ import Testing
 /// Tests `clip worker` as a process, with the model `tiny`.
 @Suite struct WorkerTests {
     private static let hello = Array("CLIPWORK".utf8) + [1, 0, 0, 0]
-    private static let images = ["tall.png", "wide.png", "rgb.jpg", "rgb.webp", "grey.png"]
+    private static let images = ["tall.png", "wide.png", "rgb.jpg", "rgb-444.jpg", "grey.png"]
     private static let texts = ["a dog", "ein süßer Hund", "a cat", "a cat", "🚲", ""]
 
     private let folder: TemporaryFolder
@@ -71,6 +71,7 @@ import Testing
         #expect(received.list.map(\.id) == (0..<60).map { UInt64($0) })
         let size = 4 * received.dimension
         let rows = Array(expected.suffix((Self.images.count + Self.texts.count) * size))
+        try #require(rows.count == (Self.images.count + Self.texts.count) * size)
         for (reply, row) in zip(received.list, order) {
             #expect(reply.status == 0, "\(reply.message)")
             #expect(reply.body == Array(rows[(row * size)..<((row + 1) * size)]), "\(reply.id)")
