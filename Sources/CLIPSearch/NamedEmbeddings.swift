@@ -105,7 +105,7 @@ public struct NamedEmbeddings: Sendable {
                 throw FileError(reason: "it contains NaN or infinity")
             }
             model = try ModelRecord.read(besideNPY: path, dimension: dimension)
-            let beside = FilePath(path.bytes.dropLast(4) + ".names.jsonl".utf8)
+            let beside = EmbeddingPart.names(path)
             guard path.pathExtension == "npy", (try? FileStatus(path: beside.bytes)) != nil else {
                 files = (0..<rows).map { FilePath("\($0)") }
                 return
@@ -124,14 +124,6 @@ public struct NamedEmbeddings: Sendable {
         } catch {
             throw .unreadableFile(path: path.description, reason: error.reason)
         }
-    }
-
-    /// Makes a collection of vectors, one after the other in `values`, and their names.
-    init(files: [FilePath], values: [Float], dimension: Int, model: ModelRecord?) {
-        self.files = files
-        self.values = values
-        self.dimension = dimension
-        self.model = model
     }
 
     /// Reads all vectors of a table, with their names and the record of their model.

@@ -1,6 +1,7 @@
 import CLIP
 import CLIPSearch
 import Files
+import Synchronization
 
 /// Rows of an output of other software, such as Parquet: they are kept in `.npy` files beside the
 /// output, and exported when all are there.
@@ -53,10 +54,9 @@ final class StagedRows: RowOutput, Sendable {
 }
 
 /// The rows of a complete Parquet file or directory of clip-retrieval, which are left unchanged.
-///
-/// `@unchecked Sendable`: one thread calls everything but `keep`, which reads nothing.
-final class CompleteRows: RowOutput, @unchecked Sendable {
-    private var names: [Name: Int] = [:]
+final class CompleteRows: RowOutput, Sendable {
+    /// The number of rows of each name that no input has matched.
+    private let names: Mutex<[Name: Int]>
     let count: Int
 
     private struct Name: Hashable {
@@ -69,13 +69,15 @@ final class CompleteRows: RowOutput, @unchecked Sendable {
     /// - Throws: `CLIPError.unreadableFile`.
     init(_ table: EmbeddingTable?) throws {
         count = table?.rowCount ?? 0
+        var found: [Name: Int] = [:]
         var blocks = table?.blocks(withFields: false)
         while let block = try blocks?.next() {
             for (row, name) in block.names.enumerated() {
                 let isText = block.isText.isEmpty ? false : block.isText[row]
-                names[Name(isText: isText, name: name), default: 0] += 1
+                found[Name(isText: isText, name: name), default: 0] += 1
             }
         }
+        names = Mutex(found)
     }
 
     var isComplete: Bool { true }
@@ -83,9 +85,11 @@ final class CompleteRows: RowOutput, @unchecked Sendable {
 
     func takeRow(_ kind: String, _ name: FilePath) -> Bool {
         let key = Name(isText: kind == "text", name: name)
-        guard let count = names[key] else { return false }
-        names[key] = count == 1 ? nil : count - 1
-        return true
+        return names.withLock { names in
+            guard let count = names[key] else { return false }
+            names[key] = count == 1 ? nil : count - 1
+            return true
+        }
     }
 
     func append(

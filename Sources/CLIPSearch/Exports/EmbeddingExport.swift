@@ -136,6 +136,15 @@ func naming<Result>(
     }
 }
 
+extension FilePath {
+    /// The path without slashes at its end, unless it is the root.
+    var withoutSlashAtEnd: FilePath {
+        var bytes = bytes
+        while bytes.count > 1, bytes.last == UInt8(ascii: "/") { bytes.removeLast() }
+        return FilePath(bytes)
+    }
+}
+
 /// Converts vectors to float16.
 ///
 /// - Throws: `FileError` if a number is too large; `firstRow` is the number of the first vector.

@@ -41,10 +41,9 @@ package final class RetrievalExport: EmbeddingExport {
         _ path: FilePath, _ schema: ExportSchema, partitionRows: Int = 1_000_000
     ) throws(EmbeddingFileError) {
         precondition(partitionRows > 0, "expected at least 1 row, found \(partitionRows)")
-        var trimmed = path.bytes
-        while trimmed.count > 1, trimmed.last == UInt8(ascii: "/") { trimmed.removeLast() }
-        self.path = FilePath(trimmed)
-        folder = FilePath(trimmed + ".partial".utf8)
+        let place = path.withoutSlashAtEnd
+        self.path = place
+        folder = FilePath(place.bytes + ".partial".utf8)
         self.schema = schema
         self.partitionRows = partitionRows
         let nameColumn = schema.hasOnlyTexts ? "caption" : "image_path"
@@ -67,7 +66,8 @@ package final class RetrievalExport: EmbeddingExport {
                         each; found both
                         """)
             }
-            if (try? FileStatus(path: trimmed)) != nil, try !folderEntries(trimmed).isEmpty {
+            if (try? FileStatus(path: place.bytes)) != nil, try !folderEntries(place.bytes).isEmpty
+            {
                 throw FileError(reason: "expected a missing or empty folder, found other files")
             }
             try makeFolder(folder.bytes)

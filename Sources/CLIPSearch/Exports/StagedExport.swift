@@ -28,13 +28,14 @@ package struct StagedExport: Sendable {
 
     /// Makes the output at a path.
     package init(_ path: FilePath, _ format: Format) {
-        var bytes = path.bytes
+        var path = path
         // The rows of the current folder lie beside it, not in it.
-        if [Array(".".utf8), Array("..".utf8)].contains(Array(path.lastComponent)) {
-            bytes = (try? realPath(bytes)) ?? bytes
+        if [Array(".".utf8), Array("..".utf8)].contains(Array(path.lastComponent)),
+            let real = try? realPath(path.bytes)
+        {
+            path = FilePath(real)
         }
-        while bytes.count > 1, bytes.last == UInt8(ascii: "/") { bytes.removeLast() }
-        self.path = FilePath(bytes)
+        self.path = path.withoutSlashAtEnd
         self.format = format
     }
 

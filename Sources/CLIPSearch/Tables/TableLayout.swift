@@ -81,11 +81,9 @@ extension EmbeddingTable {
         var parts: [any TablePart] = []
         var rows = 0
         while true {
-            let digits = String(parts.count)
-            let zeros = String(repeating: "0", count: max(0, 5 - digits.count))
-            let path = folder.appending("\(zeros)\(digits).npy".utf8)
+            let path = EmbeddingWriter.shard(folder, parts.count)
             guard (try? FileStatus(path: path.bytes)) != nil else {
-                try checkHasNoGap(folder, parts.count, ending: ".npy")
+                try checkHasNoGap(folder, parts.count)
                 return parts
             }
             let part = try naming(path) { () throws(FileError) in
@@ -97,14 +95,12 @@ extension EmbeddingTable {
     }
 
     /// Throws if a folder has a shard with a number of `count` or more, so that one is missing.
-    private static func checkHasNoGap(
-        _ folder: FilePath, _ count: Int, ending: String
-    ) throws(FileError) {
+    private static func checkHasNoGap(_ folder: FilePath, _ count: Int) throws(FileError) {
         for entry in try folderEntries(folder.bytes) {
             let name = String(decoding: entry.name, as: UTF8.self)
             let digits = name.prefix { $0.isNumber }
-            guard name.hasSuffix(ending), digits.count == name.count - ending.count,
-                digits.count >= 5, let number = Int(digits), number >= count
+            guard name == digits + ".npy", digits.count >= 5, let number = Int(digits),
+                number >= count
             else { continue }
             throw FileError(
                 reason: "a shard is missing: it has \(name), but only \(count) before it")
