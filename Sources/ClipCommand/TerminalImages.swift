@@ -1,3 +1,5 @@
+import Files
+
 /// The ways to draw an image in a terminal.
 enum TerminalProtocol: String, CaseIterable, Sendable {
     /// The graphics protocol of kitty.
@@ -26,7 +28,7 @@ enum TerminalImages {
     /// Returns the escape sequences that draw an image by kitty's protocol, without moving the
     /// cursor.
     static func kitty(_ image: TerminalImage) -> [[UInt8]] {
-        let text = base64(image.pixels)
+        let text = Array(Base64.encode(image.pixels).utf8)
         var sequences: [[UInt8]] = []
         var start = 0
         repeat {
@@ -53,7 +55,7 @@ enum TerminalImages {
     static func iterm2(_ file: [UInt8], rows: Int) -> [UInt8] {
         let keys = "inline=1;size=\(file.count);height=\(rows);preserveAspectRatio=1"
         let start = Array("\u{1B}]1337;File=\(keys);doNotMoveCursor=1:".utf8)
-        return start + base64(file) + [7]
+        return start + Base64.encode(file).utf8 + [7]
     }
 
     /// Returns an escape sequence in the envelope by which tmux passes it to the terminal.
@@ -160,24 +162,5 @@ enum TerminalImages {
         // The levels of xterm's cube are 0, 95, 135, 175, 215 and 255.
         let levels = rgb.map { $0 < 48 ? 0 : $0 < 115 ? 1 : ($0 - 35) / 40 }
         return "5;\(16 + 36 * levels[0] + 6 * levels[1] + levels[2])"
-    }
-
-    // MARK: base64
-
-    private static let digits = Array(
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
-
-    static func base64(_ bytes: [UInt8]) -> [UInt8] {
-        var text: [UInt8] = []
-        text.reserveCapacity((bytes.count + 2) / 3 * 4)
-        for start in stride(from: 0, to: bytes.count, by: 3) {
-            let part = bytes[start..<min(bytes.count, start + 3)]
-            let bits = part.reduce(0) { $0 << 8 | Int($1) } << (8 * (3 - part.count))
-            for place in 0..<4 {
-                text.append(
-                    place <= part.count ? digits[bits >> (18 - 6 * place) & 63] : UInt8(ascii: "="))
-            }
-        }
-        return text
     }
 }

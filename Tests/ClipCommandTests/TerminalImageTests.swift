@@ -111,15 +111,6 @@ import Testing
         #expect(Data(base64Encoded: text).map(Array.init) == large.pixels)
     }
 
-    @Test func base64EqualsFoundation() {
-        for count in 0..<10 {
-            let bytes = (0..<count).map { UInt8($0 * 29) }
-            #expect(
-                String(decoding: TerminalImages.base64(bytes), as: UTF8.self)
-                    == Data(bytes).base64EncodedString())
-        }
-    }
-
     @Test func tmuxGetsDoubledEscapes() {
         #expect(
             TerminalImages.throughTmux(Array("\u{1B}_Gx\u{1B}\\".utf8))

@@ -47,19 +47,5 @@ func arrowSchema(_ columns: [ParquetColumn], vectorColumn: String?, dimension: I
     // The message, encapsulated: a mark and the length.
     var bytes: [UInt8] = [0xFF, 0xFF, 0xFF, 0xFF]
     bytes.append(littleEndian: UInt32(message.count))
-    return base64(bytes + message)
-}
-
-/// Returns bytes in base64, with padding.
-private func base64(_ bytes: [UInt8]) -> String {
-    let letters = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
-    var text: [UInt8] = []
-    for start in stride(from: 0, to: bytes.count, by: 3) {
-        let group = bytes[start..<min(start + 3, bytes.count)]
-        let bits = (group + [0, 0]).prefix(3).reduce(0) { $0 << 8 | Int($1) }
-        let digits = (0..<4).map { letters[bits >> (18 - 6 * $0) & 63] }
-        text += digits.prefix(group.count + 1)
-        text += Array(repeating: UInt8(ascii: "="), count: 3 - group.count)
-    }
-    return String(decoding: text, as: UTF8.self)
+    return Base64.encode(bytes + message)
 }

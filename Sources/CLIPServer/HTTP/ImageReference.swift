@@ -1,3 +1,5 @@
+internal import Files
+
 /// An image in a JSON request.
 enum ImageReference: Sendable, Equatable {
     /// The bytes of an image file, which have not been examined.

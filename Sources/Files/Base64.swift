@@ -1,9 +1,7 @@
-internal import Files
-
 /// Base64 of RFC 4648.
-enum Base64 {
+package enum Base64 {
     /// Returns the text of bytes in the standard alphabet, with padding.
-    static func encode(_ bytes: [UInt8]) -> String {
+    package static func encode(_ bytes: [UInt8]) -> String {
         let alphabet = Self.alphabet
         var text = [UInt8](repeating: UInt8(ascii: "="), count: (bytes.count + 2) / 3 * 4)
         var (read, written) = (0, 0)
@@ -27,13 +25,15 @@ enum Base64 {
     }
 
     /// Returns the text of a vector's little-endian float32 bytes.
-    static func encode(_ vector: [Float]) -> String { encode(littleEndianBytes(of: vector)) }
+    package static func encode(_ vector: [Float]) -> String {
+        encode(littleEndianBytes(of: vector))
+    }
 
     /// Returns the bytes of a text in the standard or the URL-safe alphabet; nil for other text.
     ///
     /// ASCII whitespace is ignored and padding may be missing. Unused bits of the last character
     /// may have any value.
-    static func decode(_ text: some Collection<UInt8>) -> [UInt8]? {
+    package static func decode(_ text: some Collection<UInt8>) -> [UInt8]? {
         let text = Array(text)
         let values = Self.values
         var bytes = [UInt8](repeating: 0, count: text.count / 4 * 3 + 3)

@@ -1,6 +1,6 @@
 import Testing
 
-@testable import CLIPServer
+@testable import Files
 
 @Suite struct Base64Tests {
     @Test(arguments: [
