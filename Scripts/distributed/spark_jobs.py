@@ -5,7 +5,8 @@
 
 The vectors are equal to the bit, the broken images are rows with errors, the files are the same at
 every run, also when a worker process and an executor are killed and when a task runs twice. Prints
-images a second beside clip encode's.
+images a second beside clip encode's, both after start-up: half of the images by the seconds that
+they add.
 """
 
 import hashlib
@@ -117,26 +118,36 @@ class Test:
     def run(self):
         expected, failed, seconds = reference(self.options, "reference", self.images)
         check(len(failed) == self.options.broken, f"clip encode: {len(failed)} broken images")
-        rate = self.options.images / seconds
-        print(f"        clip encode, {CORES} threads: {rate:.1f} images/s")
+        folders = sorted(self.images.iterdir())
+        self.half = folders[:len(folders) // 2]
+        rate = self.rate(seconds, lambda: reference(self.options, "half", *self.half)[2])
+        print(f"        clip encode, {CORES} threads: {rate:.1f} images/s after start-up")
 
         local, job = self.encode("local", self.images)
         _, taken = job.wait()
         check_rows(rows_of(local), expected, failed, "local[2]")
-        self.throughput("local[2]", taken, rate)
+        self.throughput("local[2]", taken, rate, "local[2,4]")
         self.jobs(local, expected)
         self.shards()
         with Cluster(self.options.work) as cluster:
             folder, job = self.encode("cluster", self.images, master=cluster.url)
             _, taken = job.wait()
             check_rows(rows_of(folder), expected, failed, "cluster")
-            self.throughput("cluster", taken, rate)
+            self.throughput("cluster", taken, rate, cluster.url)
             check(files_of(folder) == files_of(local), "cluster: the same files as local[2]")
             self.kills(cluster, seconds, files_of(local))
             self.speculation(cluster, files_of(local))
 
-    def throughput(self, what, seconds, rate):
-        found = self.options.images / seconds
+    def rate(self, seconds, of_half):
+        """Returns the images a second after start-up: half of the images by the added seconds."""
+        if not self.half:
+            return self.options.images / seconds
+        count = self.options.images - sum(len(list(each.iterdir())) for each in self.half)
+        return count / (seconds - of_half())
+
+    def throughput(self, what, seconds, rate, master):
+        found = self.rate(
+            seconds, lambda: self.encode("half", *self.half, master=master)[1].wait()[1])
         check(found >= 0.9 * rate,
               f"{what}: {found:.1f} images/s after start-up, {found / rate:.3f} of clip encode")
 
