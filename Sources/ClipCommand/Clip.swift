@@ -112,11 +112,10 @@ struct Clip: ParsableCommand {
             // The parser throws for --help too, with status 0.
             guard !(error is ExitCode) else { exit(withError: error) }
             guard exitCode(for: error) != .success else { printHelp(fullMessage(for: error)) }
-            let lines = message(for: error).split(separator: "\n")
             let reason =
                 UsageErrors.fileTakenForOption(in: arguments)
                 ?? UsageErrors.termTakenForOption(in: arguments)
-                ?? String(lines.first ?? "wrong usage")
+                ?? UsageErrors.firstLine(of: message(for: error))
             report(UsageErrors.line(reason, arguments))
             exit(withError: ExitCode(2))
         }

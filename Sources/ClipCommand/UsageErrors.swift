@@ -78,6 +78,16 @@ enum UsageErrors {
         return "\(plain(message)) (see \((["clip"] + names).joined(separator: " ")) --help)"
     }
 
+    /// Returns the first line of a message of the parser, with the values that it lists below.
+    static func firstLine(of message: String) -> String {
+        let lines = message.split(separator: "\n")
+        let bullet = "  - "
+        let values = lines.dropFirst().prefix { $0.hasPrefix(bullet) }
+            .map { $0.dropFirst(bullet.count) }.joined(separator: ", ")
+        let line = String(lines.first ?? "wrong usage")
+        return values.isEmpty ? line : line + " " + values
+    }
+
     /// Returns a message of the parser without its initial capital and its final full stop.
     private static func plain(_ message: String) -> String {
         var message = Substring(message)
