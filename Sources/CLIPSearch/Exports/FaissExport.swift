@@ -75,8 +75,10 @@ package final class FaissExport: EmbeddingExport {
     package func finish() throws(EmbeddingFileError) {
         try naming(path.description) { () throws(FileError) in
             let record = Self.record(of: path)
-            // The record of other vectors would be wrong.
-            if (try? FileStatus(path: record.bytes)) != nil { try removeFile(record.bytes) }
+            // An index with the names or the record of another would be wrong.
+            for old in [path, record] where (try? FileStatus(path: old.bytes)) != nil {
+                try removeFile(old.bytes)
+            }
             try file.overwrite(Self.header(rows: rowCount, dimension: schema.dimension))
             try names.finish()
             try file.finish()
