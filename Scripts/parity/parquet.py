@@ -196,6 +196,11 @@ def make_goldens(target: Path) -> None:
     # All rows with a vector are texts; all others are images.
     kinds = ["image" if vector is None else "text" for vector in without]
     write("missing-images", missing.select(["path", "embedding"]).append_column("kind", [kinds]))
+    # Columns of types that are left out.
+    others = {"taken": pyarrow.array([0, 1], pyarrow.date32()),
+              "size": pyarrow.array([{"width": 3}, {"width": 4}]),
+              "tags": [["a", "b"], None], "label": ["x", "y"]}
+    write("odd-columns", pyarrow.table({"path": ["a", "b"], **others, "embedding": vectors[:2]}))
     # A name that is not UTF-8, though its column is annotated as strings.
     names = pyarrow.array([b"a\xff", b"b"]).view(pyarrow.string())
     write("bad-names", pyarrow.table({"path": names, "embedding": vectors[:2]}))
@@ -309,7 +314,7 @@ def main() -> None:
         wanted = printed(golden_table())
         goldens = sorted((folder / "goldens").glob("*.parquet"))
         for path in goldens + sorted(FIXTURES.glob("*.parquet")):
-            if not path.stem.startswith("bad-") and not path.stem.startswith("missing"):
+            if not path.stem.startswith(("bad-", "missing", "odd-")):
                 check_read(program, path, wanted)
         if spark:
             frame = spark.read.parquet(str(FIXTURES / "polars-none.parquet"))

@@ -204,6 +204,13 @@ struct Export: ParsableCommand {
     /// Prints notes on vectors that the target compares or indexes otherwise than expected.
     private func noteLimits(of table: EmbeddingTable) {
         guard !common.quiet else { return }
+        if !table.unsupportedColumns.isEmpty {
+            note(
+                """
+                clip: export: left out \(counted(table.unsupportedColumns.count, "column")), whose \
+                types are not supported: \(table.unsupportedColumns.joined(separator: ", "))
+                """)
+        }
         if table.model?.isNormalized == false && to == .faiss {
             note(
                 """

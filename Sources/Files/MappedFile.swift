@@ -104,6 +104,12 @@ package final class MappedFile: @unchecked Sendable {
         madvise(UnsafeMutableRawPointer(bitPattern: start), end - start, MADV_DONTNEED)
     }
 
+    /// Releases the memory of the whole pages in a range of the file, which must lie within it.
+    package func forget(_ range: Range<Int>) {
+        guard !range.isEmpty else { return }
+        forget(UnsafeRawBufferPointer(start: address(of: range), count: range.count))
+    }
+
     /// Returns the SHA-256 of all bytes as 64 hexadecimal digits.
     package func sha256() -> String { hexadecimal(digest(of: buffer)) }
 

@@ -44,6 +44,17 @@ import Testing
         #expect(groups.errors.contains("image"), "\(groups.errors)")
     }
 
+    @Test func columnsThatAreLeftOutAreNamed() throws {
+        let result = try clip(
+            "export", Fixtures.path("parquet/odd-columns.parquet"), "--to", "qdrant"
+        ).successful()
+        #expect(
+            result.errors.contains(
+                "left out 3 columns, whose types are not supported: taken, size,"
+                    + " tags"), "\(result.errors)")
+        #expect(result.text.contains(#""label":"y""#), "\(result.text)")
+    }
+
     @Test(arguments: [
         (["--to", "parquet"], "needs a place for its output"),
         (["--to", "faiss", "-o", "x.npy"], "its suffix contradicts the format"),

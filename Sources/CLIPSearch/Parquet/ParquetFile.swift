@@ -23,9 +23,10 @@ package final class ParquetFile: Sendable {
     package let rowCount: Int
     /// The columns with at most one value in each row.
     ///
-    /// They have strings, bytes, integers, floating-point numbers or booleans. Columns of other
-    /// types, such as dates, are left out.
+    /// They have strings, bytes, integers, floating-point numbers or booleans.
     package let columns: [ParquetColumn]
+    /// The names of the columns of other types, such as dates, which cannot be read.
+    package let unsupportedColumns: [String]
     /// The columns of lists of floating-point numbers, all of one length: that of the first list.
     ///
     /// The dimension is 0 if there are no rows and the metadata `clip.dimension` does not state it.
@@ -66,7 +67,7 @@ package final class ParquetFile: Sendable {
         }
         let limit = file.count - 8 - size
         let footer = try ParquetMetadata(file, limit..<(file.count - 8))
-        let (leaves, count) = try footer.leaves()
+        let (leaves, others, count) = try footer.leaves()
         var groups: [Range<Int>] = []
         var rows = 0
         for group in footer.rowGroups {
@@ -89,6 +90,7 @@ package final class ParquetFile: Sendable {
         self.limit = limit
         let excessive = Set(leaves.filter { $0.isVector && footer.hasExcess($0) }.map(\.index))
         self.excessive = excessive
+        unsupportedColumns = others
         rowCount = rows
         rowGroups = groups
         metadata = footer.pairs
@@ -135,6 +137,13 @@ package final class ParquetFile: Sendable {
             }
         }
         return length
+    }
+
+    /// Releases the memory of a row group that was read.
+    func forget(rowGroup group: Int) {
+        for chunk in footer.rowGroups[group].chunks {
+            file.forget(chunk.start..<chunk.start + chunk.size)
+        }
     }
 
     /// Returns the number of rows without a vector in a column: their lists are null.

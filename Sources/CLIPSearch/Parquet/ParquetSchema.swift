@@ -36,12 +36,14 @@ extension ParquetMetadata {
     /// The largest depth of groups within each other.
     private static let depthLimit = 64
 
-    /// Returns the columns that can be read, and the number of all columns.
-    func leaves() throws(FileError) -> (leaves: [ParquetLeaf], count: Int) {
+    /// Returns the columns that can be read, the names of the others, and the number of all columns
+    /// of values.
+    func leaves() throws(FileError) -> (leaves: [ParquetLeaf], others: [String], count: Int) {
         guard let root = schema.first, root.type == nil else {
             throw parquetDamage("it has no schema")
         }
         var leaves: [ParquetLeaf] = []
+        var others: [String] = []
         var (place, count) = (1, 0)
         for _ in 0..<root.childCount {
             let start = place
@@ -51,12 +53,14 @@ extension ParquetMetadata {
                 count == index + 1
             {
                 leaves.append(leaf)
+            } else {
+                others.append(schema[start].name)
             }
         }
         guard place == schema.count else {
             throw parquetDamage("expected \(place) elements in its schema, found \(schema.count)")
         }
-        return (leaves, count)
+        return (leaves, others, count)
     }
 
     /// Advances over a subtree of the schema, and counts its columns.

@@ -25,6 +25,8 @@ package struct EmbeddingTable: Sendable {
     package let textCount: Int
     /// The fields of the rows, except their names.
     package let columns: [ParquetColumn]
+    /// The names of the columns whose types are not supported, such as dates; they are left out.
+    package let unsupportedColumns: [String]
     /// The model that made the vectors; nil if it is not recorded in all parts.
     package let model: ModelRecord?
     /// The files that are read, except those of an index.
@@ -126,6 +128,11 @@ package struct EmbeddingTable: Sendable {
         self.parts = parts
         self.model = model
         self.columns = columns.all
+        var others: [String] = []
+        for name in parts.flatMap(\.unsupportedColumns) where !others.contains(name) {
+            others.append(name)
+        }
+        unsupportedColumns = others
         dimension = first.dimension
         rowCount = parts.reduce(0) { $0 + $1.rowCount }
         textCount = parts.reduce(0) { $0 + $1.textCount }

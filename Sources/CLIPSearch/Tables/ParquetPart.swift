@@ -10,6 +10,7 @@ struct ParquetPart: TablePart {
     let dimension: Int
     let textCount: Int
     let columns: [ParquetColumn]
+    let unsupportedColumns: [String]
     private let vectorColumn: String
     /// The column that tells texts from images; nil if there is none.
     private let kindColumn: String?
@@ -21,6 +22,7 @@ struct ParquetPart: TablePart {
     init(_ path: FilePath) throws(FileError) {
         let file = try ParquetFile(path)
         self.path = path
+        unsupportedColumns = file.unsupportedColumns
         (vectorColumn, dimension) = try ParquetTable.vectorColumn(of: file)
         try file.checkValueCount(of: vectorColumn)
         missingCount = file.missingCount(of: vectorColumn)
@@ -113,6 +115,7 @@ struct ParquetPart: TablePart {
         }
 
         private mutating func readGroup() throws(FileError) {
+            if group >= 0 { file.forget(rowGroup: group) }
             group += 1
             guard group < file.rowGroups.count,
                 file.rowCount == part.rowCount + part.missingCount

@@ -34,6 +34,8 @@ protocol TablePart: Sendable {
     var hasOtherNames: Bool { get }
     /// The columns of the fields.
     var columns: [ParquetColumn] { get }
+    /// The names of the columns that cannot be read.
+    var unsupportedColumns: [String] { get }
     /// The model that made the vectors; nil if it is not recorded.
     var model: ModelRecord? { get }
 
@@ -43,6 +45,7 @@ protocol TablePart: Sendable {
 
 extension TablePart {
     var missingCount: Int { 0 }
+    var unsupportedColumns: [String] { [] }
 }
 
 /// The rows of a part, in their order.
