@@ -10,8 +10,9 @@ killed as well. After each kill the index must be readable, each vector that of 
 `clip search` must exit with 0 and name only files that are or were in the folder (or, before there
 is an index, with 1 and one line).
 
-`clip encode --resume` into .npy, .jsonl, shards, Parquet and clip-retrieval's directory: the same,
-and every file must be identical to that of a single run, without leftover files.
+`clip encode --resume` into .npy, .jsonl, shards, Parquet, a folder of it, and clip-retrieval's
+directory: the same, and every file must be identical to that of a single run, without leftover
+files.
 
 Exits with 1 if anything is violated. Only processes that this script has started are killed.
 """
@@ -124,6 +125,7 @@ class IndexKills:
 def test_encode(workplace, folder, name, kills, rng, violations, deadline):
     """Kills `clip encode --resume` the requested number of times; returns the row of the table."""
     options = {"shards/": ["--shard-size", "500"],
+               "parquets/": ["--format", "parquet", "--shard-size", "500"],
                "retrieval": ["--format", "clip-retrieval", "--shard-size", "500"]}.get(name, [])
     command = ["encode", folder, "--model", "tiny", "-q", *options, "-o"]
     clean, target = workplace.folder / "clean", workplace.folder / "killed"
@@ -173,7 +175,8 @@ def main():
         rows = [["index", index.kills, index.runs, index.rounds,
                  f"{index.searches} searches, {index.early} before there was an index"]]
         rng = random.Random(options.seed)
-        for name in ["x.npy", "x.jsonl", "shards/", "x.parquet", "retrieval"]:
+        for name in ["x.npy", "x.jsonl", "shards/", "x.parquet", "parquets/",
+                     "retrieval"]:
             rows.append(test_encode(workplace, index.folder, name, options.encode_kills, rng,
                                     violations, deadline))
     table(["clip", "kills", "runs", "complete rounds", "notes"], rows)

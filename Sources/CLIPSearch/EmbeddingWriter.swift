@@ -366,11 +366,16 @@ public final class EmbeddingWriter {
         if case .shards = layout { shard(path, number) } else { path }
     }
 
+    /// The number of rows of a shard, unless another number is given.
+    package static let defaultShardSize = 100_000
+
     /// Returns the path of a shard in a folder: `00012.npy` for number 12.
-    static func shard(_ folder: FilePath, _ number: Int) -> FilePath {
+    static func shard(
+        _ folder: FilePath, _ number: Int, suffix: String = "npy"
+    ) -> FilePath {
         let digits = String(number)
         let zeros = String(repeating: "0", count: max(0, 5 - digits.count))
-        return folder.appending("\(zeros)\(digits).npy".utf8)
+        return folder.appending("\(zeros)\(digits).\(suffix)".utf8)
     }
 
     private static func jobFile(_ path: FilePath, _ layout: Layout) -> FilePath {

@@ -2,10 +2,10 @@ internal import Files
 internal import Tensors
 
 /// A multiset of rows that stores only their digests.
-struct RowCounts {
+package struct RowCounts: Sendable {
     private var counts: [Digest: Int] = [:]
 
-    private struct Digest: Hashable {
+    private struct Digest: Hashable, Sendable {
         let high: UInt64
         let low: UInt64
 
@@ -16,10 +16,13 @@ struct RowCounts {
         }
     }
 
-    mutating func add(_ row: [UInt8]) { counts[Digest(row), default: 0] += 1 }
+    package init() {}
+
+    /// Adds a copy of a row.
+    package mutating func add(_ row: [UInt8]) { counts[Digest(row), default: 0] += 1 }
 
     /// Removes one copy of a row; returns false if there was no copy.
-    mutating func remove(_ row: [UInt8]) -> Bool {
+    package mutating func remove(_ row: [UInt8]) -> Bool {
         guard !counts.isEmpty else { return false }
         let digest = Digest(row)
         guard let count = counts[digest] else { return false }

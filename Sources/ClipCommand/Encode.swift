@@ -14,11 +14,13 @@ struct Encode: ParsableCommand {
 
             -o x.npy writes the vectors to x.npy and the names, row by row, to x.names.jsonl; \
             -o folder/ writes such a pair for every --shard-size rows. -o x.parquet writes \
-            embedding, path and the fields of a WebDataset; --format clip-retrieval writes the \
-            folder of that tool; both need the disk space of the vectors twice. Files end in \
-            .partial or have .rows in their names until the job is done; --resume continues an \
-            interrupted job. Writing files needs a model that --model, CLIP_MODEL or \
-            clip pull --default names, or ViT-B/32 (clip pull ViT-B/32).
+            embedding, path and the fields of a WebDataset, and --format parquet -o folder/ such a \
+            file for every --shard-size rows; --format clip-retrieval writes the folder of that \
+            tool. Rows of these formats are kept in .npy files until their file is written, which \
+            needs its disk space twice. Files end in .partial or have .rows in their names until \
+            the job is done; --resume continues an interrupted job. Writing files needs a model \
+            that --model, CLIP_MODEL or clip pull --default names, or ViT-B/32 (clip pull \
+            ViT-B/32).
 
             --hidden-states writes the text tower's hidden states at all positions of the context, \
             [texts, 77, width] for CLIP, to condition diffusion models. Use --tokenizer hf with:
@@ -50,8 +52,9 @@ struct Encode: ParsableCommand {
 
     @Option(
         help: """
-            Write jsonl, json (one object), npy (float32), shards (a folder of npy), parquet or \
-            clip-retrieval (a folder). (default: by the suffix of -o, else jsonl)
+            Write jsonl, json (one object), npy (float32), shards (a folder of npy), parquet (a \
+            file, or a folder/) or clip-retrieval (a folder). (default: by the suffix of -o, else \
+            jsonl)
             """)
     var format: Format?
 
@@ -59,7 +62,7 @@ struct Encode: ParsableCommand {
         name: .shortAndLong,
         help: ArgumentHelp(
             """
-            Write the vectors to a .jsonl, .json, .npy or .parquet file, or to a folder of .npy \
+            Write the vectors to a .jsonl, .json, .npy or .parquet file, or to a folder of \
             files. (default: standard output)
             """, valueName: "file|folder/"),
         completion: .file())
@@ -88,9 +91,15 @@ struct Encode: ParsableCommand {
     enum Format: String, ExpressibleByArgument, CaseIterable {
         case jsonl, json, npy, shards, parquet
         case clipRetrieval = "clip-retrieval"
+    }
 
-        /// True if the output is a folder.
-        var isFolder: Bool { self == .shards || self == .clipRetrieval }
+    /// True if the output is a folder.
+    var isFolder: Bool {
+        switch chosenFormat {
+        case .shards, .clipRetrieval: true
+        case .parquet: output?.last == "/"
+        case .jsonl, .json, .npy: false
+        }
     }
 
     func validate() throws {
@@ -115,15 +124,16 @@ struct Encode: ParsableCommand {
         if let shardSize, shardSize < 1 {
             throw ValidationError("--shard-size must be at least 1, not \(shardSize).")
         }
-        if shardSize != nil && !chosenFormat.isFolder {
+        if shardSize != nil && !isFolder {
             throw ValidationError("--shard-size needs an output in shards: give -o FOLDER/.")
         }
-        if chosenFormat.isFolder && isStandardOutput(output) {
+        if isFolder && isStandardOutput(output) {
             throw ValidationError(
                 "--format \(chosenFormat.rawValue) writes a folder: give -o FOLDER.")
         }
         if chosenFormat == .parquet && (isStandardOutput(output) || !mayBeReplaced(output ?? "")) {
-            throw ValidationError("--format parquet writes a file: give -o FILE.parquet.")
+            throw ValidationError(
+                "--format parquet writes files: give -o FILE.parquet or -o FOLDER/.")
         }
         if chosenFormat == .clipRetrieval && hasImages && (!text.isEmpty || texts.textFile != nil) {
             throw ValidationError(
@@ -261,14 +271,14 @@ struct Encode: ParsableCommand {
             case .parquet: ["parquet"]
             case .shards, .clipRetrieval: [String]()
             }
-        if !format.isFolder, let output, output.last == "/" {
+        if !isFolder, let output, output.last == "/" {
             throw Failure(
                 "-o \(output) is a folder, but --format \(format.rawValue) writes one file",
                 status: 2)
         }
         try OutputChecks.checkSuffix(
             of: output, "-o", is: accepted, format: self.format?.rawValue)
-        try OutputChecks.checkPlace(of: output, isFolder: format.isFolder)
+        try OutputChecks.checkPlace(of: output, isFolder: isFolder)
         try collection.checkErrors(
             inputs: inputs,
             others: [("--text-file", texts.textFile)]
@@ -292,45 +302,51 @@ struct Encode: ParsableCommand {
     private func makeRows(
         _ format: Format, _ model: CLIPModel
     ) throws -> any RowOutput & Sendable {
-        let dimension = model.configuration.embeddingDimension
-        if let output, !isStandardOutput(output), format != .json, mayBeReplaced(output) {
-            let staged = stagedExport(format, at: FilePath(argument: resolved(output)))
-            let layout: EmbeddingWriter.Layout =
-                switch format {
-                case .npy, .parquet, .clipRetrieval: .npy
-                case .shards: .shards(rows: shardSize ?? 100_000)
-                case .jsonl, .json: .jsonLines
-                }
-            let path = staged?.rows ?? FilePath(argument: resolved(output))
-            var record = ModelRecord(
-                model, name: ModelOptions.storedName(of: try self.model.name()))
-            record.isNormalized = !noNormalize
-            if let staged, let complete = try completeRows(of: staged, wanted: record) {
-                return complete
-            }
-            if resume { try CompleteOutput.check(path, layout, wanted: record, output) }
-            try EmbeddingWriter.checkFiles(of: path, layout)
-            try staged?.preparePlace()
-            let writer = try EmbeddingWriter(
-                path: path, layout: layout, dimension: dimension, job: description(of: model),
-                model: record, resuming: resume)
-            if writer.dropped > 0 && !common.quiet {
-                note(
-                    """
-                    clip: encode: encoding \(counted(writer.dropped, "row")) of the earlier run \
-                    again: the end of \(output) is incomplete or damaged
-                    """)
-            }
-            // The rows are needed to count the inputs that have none.
-            if writer.isWhole && !common.quiet { try writer.readCompleteRows() }
-            let rows = WrittenRows(
-                writer, isNormalized: !noNormalize, output: output,
-                model: layout == .jsonLines ? try self.model.name() : nil)
-            return staged.map { StagedRows($0, rows, record, quiet: common.quiet) } ?? rows
+        guard let output, !isStandardOutput(output), format != .json, mayBeReplaced(output) else {
+            return CollectedRows(
+                format: format, dimension: model.configuration.embeddingDimension,
+                isNormalized: !noNormalize, output: output, model: try self.model.name())
         }
-        return CollectedRows(
-            format: format, dimension: dimension, isNormalized: !noNormalize, output: output,
-            model: try self.model.name())
+        let path = FilePath(argument: resolved(output))
+        var record = ModelRecord(model, name: ModelOptions.storedName(of: try self.model.name()))
+        record.isNormalized = !noNormalize
+        let job = description(of: model)
+        if format == .parquet && isFolder { return try shardedRows(path, record, job: job) }
+        if let staged = stagedExport(format, at: path) {
+            return try stagedRows(staged, record, job: job)
+        }
+        let layout: EmbeddingWriter.Layout =
+            switch format {
+            case .npy: .npy
+            case .shards: .shards(rows: shardSize ?? EmbeddingWriter.defaultShardSize)
+            case .jsonl, .json, .parquet, .clipRetrieval: .jsonLines
+            }
+        return try openRows(at: path, layout, record, job: job, resuming: resume)
+    }
+
+    /// Opens files of rows, or continues those of an earlier run.
+    func openRows(
+        at path: FilePath, _ layout: EmbeddingWriter.Layout, _ record: ModelRecord, job: String,
+        resuming: Bool
+    ) throws -> WrittenRows {
+        let output = output ?? ""
+        if resuming { try CompleteOutput.check(path, layout, wanted: record, output) }
+        try EmbeddingWriter.checkFiles(of: path, layout)
+        let writer = try EmbeddingWriter(
+            path: path, layout: layout, dimension: record.dimension, job: job, model: record,
+            resuming: resuming)
+        if writer.dropped > 0 && !common.quiet {
+            note(
+                """
+                clip: encode: encoding \(counted(writer.dropped, "row")) of the earlier run \
+                again: the end of \(output) is incomplete or damaged
+                """)
+        }
+        // The rows are needed to count the inputs that have none.
+        if writer.isWhole && !common.quiet { try writer.readCompleteRows() }
+        return WrittenRows(
+            writer, isNormalized: !noNormalize, output: output,
+            model: layout == .jsonLines ? try self.model.name() : nil)
     }
 
     /// Returns, as JSON, the model and the options that must be the same for `--resume`.

@@ -82,7 +82,12 @@ final class WrittenRows: RowOutput, @unchecked Sendable {
     }
 
     var unmatchedRowsNote: String? {
-        let rest = earlierCount - matchedCount
+        Self.unmatchedRowsNote(earlierCount - matchedCount, of: count, in: output)
+    }
+
+    /// Returns the message that rows of an earlier run match none of the inputs; nil if there are
+    /// no such rows.
+    static func unmatchedRowsNote(_ rest: Int, of count: Int, in output: String) -> String? {
         guard rest > 0 else { return nil }
         return """
             encode: \(grouped(rest)) of the \(counted(count, "row")) in \(output) match none of \
@@ -115,11 +120,16 @@ final class WrittenRows: RowOutput, @unchecked Sendable {
         gate.withLock { _ in
             isFinished = true
             guard (try? writer.flush()) != nil else { return nil }
-            return """
-                encode: \(grouped(writer.count)) rows of \(output) are saved; run the command \
-                again with --resume to continue
-                """
+            return Self.kept(writer.count, of: output)
         }
+    }
+
+    /// Returns the message that rows are saved.
+    static func kept(_ count: Int, of output: String) -> String {
+        """
+        encode: \(grouped(count)) rows of \(output) are saved; run the command again with \
+        --resume to continue
+        """
     }
 }
 

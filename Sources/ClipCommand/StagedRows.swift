@@ -53,43 +53,39 @@ final class StagedRows: RowOutput, Sendable {
     func keep() -> String? { rows.keep() }
 }
 
-/// The rows of a complete Parquet file or directory of clip-retrieval, which are left unchanged.
+/// The rows of a complete output of other software, which is left unchanged.
 final class CompleteRows: RowOutput, Sendable {
-    /// The number of rows of each name that no input has matched.
-    private let names: Mutex<[Name: Int]>
+    /// The rows that no input has matched.
+    private let rows: Mutex<RowCounts>
     let count: Int
 
-    private struct Name: Hashable {
-        let isText: Bool
-        let name: FilePath
-    }
-
-    /// Reads the names of a table; nil is an output without rows.
+    /// Reads the names of tables.
     ///
     /// - Throws: `CLIPError.unreadableFile`.
-    init(_ table: EmbeddingTable?) throws {
-        count = table?.rowCount ?? 0
-        var found: [Name: Int] = [:]
-        var blocks = table?.blocks(withFields: false)
-        while let block = try blocks?.next() {
-            for (row, name) in block.names.enumerated() {
-                let isText = block.isText.isEmpty ? false : block.isText[row]
-                found[Name(isText: isText, name: name), default: 0] += 1
+    init(_ tables: [EmbeddingTable]) throws {
+        count = tables.reduce(0) { $0 + $1.rowCount }
+        var found = RowCounts()
+        for table in tables {
+            var blocks = table.blocks(withFields: false)
+            while let block = try blocks.next() {
+                for (row, name) in block.names.enumerated() {
+                    let isText = block.isText.isEmpty ? false : block.isText[row]
+                    found.add(Self.key(isText: isText, name))
+                }
             }
         }
-        names = Mutex(found)
+        rows = Mutex(found)
+    }
+
+    private static func key(isText: Bool, _ name: FilePath) -> [UInt8] {
+        [isText ? 1 : 0] + name.bytes
     }
 
     var isComplete: Bool { true }
     var unmatchedRowsNote: String? { nil }
 
     func takeRow(_ kind: String, _ name: FilePath) -> Bool {
-        let key = Name(isText: kind == "text", name: name)
-        return names.withLock { names in
-            guard let count = names[key] else { return false }
-            names[key] = count == 1 ? nil : count - 1
-            return true
-        }
+        rows.withLock { $0.remove(Self.key(isText: kind == "text", name)) }
     }
 
     func append(
@@ -102,7 +98,8 @@ final class CompleteRows: RowOutput, Sendable {
 }
 
 extension Encode {
-    /// Returns the output in a format that is exported when all rows are there; nil for others.
+    /// Returns the output in a format that is exported when all rows are there; nil for others, and
+    /// for a folder of Parquet files.
     func stagedExport(_ format: Format, at path: FilePath) -> StagedExport? {
         switch format {
         case .parquet: StagedExport(path, .parquet)
@@ -112,30 +109,99 @@ extension Encode {
         }
     }
 
-    /// Returns the rows of an output that is complete if `--resume` is given, and first exports
-    /// rows that an earlier run has finished; nil if the output is not complete.
+    /// Opens the rows of an output that is exported when all are there, or returns those of a
+    /// complete one.
     ///
-    /// - Throws: `Failure` if the output has vectors of another model;
-    ///   `EmbeddingFileError.unfinished` if rows wait to be exported and `--resume` is not given;
-    ///   `CLIPError` or `EmbeddingFileError` if the output cannot be read or written.
-    func completeRows(of staged: StagedExport, wanted record: ModelRecord) throws -> CompleteRows? {
+    /// - Parameters:
+    ///   - staged: The output.
+    ///   - record: The record of the model.
+    ///   - job: The options that must be the same for `--resume`.
+    /// - Throws: `Failure` if the output has vectors of another model; `CLIPError` or
+    ///   `EmbeddingFileError` if it cannot be read or written, or has rows of an unfinished job and
+    ///   `--resume` is not given.
+    func stagedRows(
+        _ staged: StagedExport, _ record: ModelRecord, job: String
+    ) throws -> any RowOutput & Sendable {
+        if try !isComplete(staged, record) {
+            try staged.preparePlace()
+            if let rows = try openRows(of: staged, record, job: job) { return rows }
+        }
+        return try CompleteRows([staged.complete()].compactMap(\.self))
+    }
+
+    /// Opens the rows of a folder of Parquet files, or returns those of a complete one.
+    ///
+    /// Parameters and errors are those of `stagedRows`.
+    func shardedRows(
+        _ folder: FilePath, _ record: ModelRecord, job: String
+    ) throws -> any RowOutput & Sendable {
+        try StagedExport.prepareFolder(folder, resuming: resume)
+        let size = shardSize ?? EmbeddingWriter.defaultShardSize
+        let job = job + ", files of \(size) rows"
+        var tables: [EmbeddingTable] = []
+        var number = 0
+        func shard() -> StagedExport { StagedExport.shard(folder, number) }
+        var rows: StagedRows?
+        while rows == nil {
+            if try !isComplete(shard(), record) {
+                guard number == 0 || shard().isBegun else { break }
+                rows = try openRows(of: shard(), record, job: job)
+                if rows != nil { break }
+            }
+            if let table = try shard().complete() { tables.append(table) }
+            number += 1
+        }
+        try StagedExport.checkHasOnlyShards(folder, count: number)
+        let earlier = try CompleteRows(tables)
+        guard let rows else { return earlier }
+        return ShardedRows(
+            rows, number: number, earlier: earlier, size: size, output: output ?? ""
+        ) { number in
+            let next = StagedExport.shard(folder, number)
+            if let rows = try openRows(of: next, record, job: job, resuming: true) { return rows }
+            throw EmbeddingFileError.unwritable(
+                path: next.path.description, reason: "another job has written it")
+        }
+    }
+
+    /// Returns true if `--resume` is given and an output is complete; first exports rows that an
+    /// earlier run has finished.
+    private func isComplete(_ staged: StagedExport, _ record: ModelRecord) throws -> Bool {
         guard resume else {
             guard !staged.isReadyToExport else {
                 throw EmbeddingFileError.unfinished(
                     path: staged.path.description, job: staged.rows.description)
             }
-            return nil
+            return false
         }
         if staged.isReadyToExport {
             try CompleteOutput.check(staged.rows, .npy, wanted: record, output ?? "")
-            try staged.export(model: record)
-            if !common.quiet {
-                note("clip: encode: wrote the finished rows of the earlier run to \(output ?? "")")
-            }
+            try export(staged, record)
         }
-        guard staged.isComplete else { return nil }
-        let table = try staged.complete()
-        if let table { try CompleteOutput.check(table, wanted: record, output ?? "") }
-        return try CompleteRows(table)
+        guard staged.isComplete else { return false }
+        if let table = try staged.complete() {
+            try CompleteOutput.check(table, wanted: record, output ?? "")
+        }
+        return true
+    }
+
+    /// Opens the rows of an output; nil if an earlier run had finished them, which are then
+    /// exported.
+    private func openRows(
+        of staged: StagedExport, _ record: ModelRecord, job: String, resuming: Bool? = nil
+    ) throws -> StagedRows? {
+        let rows = try openRows(
+            at: staged.rows, .npy, record, job: job, resuming: resuming ?? resume)
+        guard rows.isComplete else {
+            return StagedRows(staged, rows, record, quiet: common.quiet)
+        }
+        try export(staged, record)
+        return nil
+    }
+
+    private func export(_ staged: StagedExport, _ record: ModelRecord) throws {
+        try staged.export(model: record)
+        guard !common.quiet else { return }
+        note("clip: encode: wrote the finished rows of the earlier run to \(staged.path)")
     }
 }

@@ -18,9 +18,19 @@ import Testing
         Array(try bytes(ofFile: "\(folder.path)/\(name)"))
     }
 
-    private func names() throws -> [String] {
-        try FileManager.default.contentsOfDirectory(atPath: folder.path)
+    private func names(in subfolder: String = "") throws -> [String] {
+        try FileManager.default.contentsOfDirectory(atPath: "\(folder.path)/\(subfolder)")
             .filter { $0.contains(".parquet") || $0.contains(".npy") || $0 == "r" }.sorted()
+    }
+
+    /// Encodes the images until a broken one stops the command, and mends that one.
+    private func stopAtBrokenImage(_ options: [String]) throws -> [String] {
+        try folder.write("late.jpg", Array("no image".utf8))
+        let inputs = Self.images + ["late.jpg"]
+        let result = try encode(inputs + options + ["--strict", "-q"])
+        #expect(result.status.code == 1 && result.errors.contains("--strict"), "\(result.errors)")
+        try folder.write("late.jpg", Array(try bytes(ofFile: Self.images[0])))
+        return inputs
     }
 
     @Test func parquetEqualsTheExportOfRows() throws {
@@ -46,10 +56,60 @@ import Testing
         #expect(try names() == ["whole.parquet", "x.parquet"])
     }
 
+    /// The process may end after the rows got their final name and before the job is removed.
+    @Test func finishedRowsOfAnUnfinishedJobAreExported() throws {
+        let inputs = try stopAtBrokenImage(["-o", "x.parquet"])
+        let job = try file("x.parquet.rows.npy.job")
+        _ = try encode(inputs + ["-o", "x.parquet", "--resume", "-q"]).successful()
+        _ = try encode(inputs + ["-o", "y.parquet.rows.npy", "-q"]).successful()
+        try folder.write("y.parquet.rows.npy.job", job)
+        _ = try encode(inputs + ["-o", "y.parquet", "--resume"]).successful()
+        #expect(try file("y.parquet") == file("x.parquet"))
+        #expect(try names() == ["x.parquet", "y.parquet"])
+    }
+
+    @Test func folderHasAFileForEveryNumberOfRows() throws {
+        let options = ["--format", "parquet", "--shard-size", "2", "-q"]
+        _ = try encode(Self.images + ["-o", "even/"] + options).successful()
+        #expect(try names(in: "even") == ["00000.parquet", "00001.parquet"])
+        _ = try encode(Self.images.suffix(2) + ["-o", "b.parquet", "-q"]).successful()
+        #expect(try file("even/00001.parquet") == file("b.parquet"))
+
+        _ = try encode(Self.images.prefix(3) + ["-o", "odd/"] + options).successful()
+        #expect(try names(in: "odd") == ["00000.parquet", "00001.parquet"])
+        #expect(try file("odd/00000.parquet") == file("even/00000.parquet"))
+        let again = try encode(Self.images.prefix(3) + ["-o", "odd/"] + options)
+        expectFailure(again, status: 1, says: "another Parquet file, 00000.parquet")
+    }
+
+    @Test func interruptedFolderIsResumedToTheSameBytes() throws {
+        let options = ["--format", "parquet", "--shard-size", "2", "-o"]
+        let inputs = try stopAtBrokenImage(options + ["x/"])
+        let unfinished = try encode(inputs + options + ["x/"])
+        expectFailure(unfinished, status: 1, says: "an earlier job has not finished it")
+        let read = try ClipBinary(folder: folder).run(["export", "x", "--to", "faiss", "-o", "f"])
+        expectFailure(read, status: 1, says: "it is unfinished")
+
+        _ = try encode(inputs + options + ["x/", "--resume", "-q"]).successful()
+        _ = try encode(inputs + options + ["whole/", "-q"]).successful()
+        let files = ["00000.parquet", "00001.parquet", "00002.parquet"]
+        #expect(try names(in: "x") == files)
+        for name in files { #expect(try file("x/\(name)") == file("whole/\(name)")) }
+        let resumed = try encode(inputs + options + ["x/", "--resume"]).successful()
+        #expect(resumed.errors.contains("nothing to do"), "\(resumed.errors)")
+        try folder.write("x/other.parquet", try file("x/00000.parquet"))
+        let mixed = try encode(inputs + options + ["x/", "--resume"])
+        expectFailure(mixed, status: 1, says: "another Parquet file, other.parquet")
+    }
+
     @Test func outputWithoutRowsCanBeResumed() throws {
         try FileManager.default.createDirectory(
             atPath: "\(folder.path)/empty", withIntermediateDirectories: false)
-        for options in [["-o", "x.parquet"], ["-o", "r", "--format", "clip-retrieval"]] {
+        let all = [
+            ["-o", "x.parquet"], ["-o", "r", "--format", "clip-retrieval"],
+            ["-o", "folder/", "--format", "parquet"],
+        ]
+        for options in all {
             _ = try encode(["empty"] + options).successful()
             _ = try encode(["empty", "--resume"] + options).successful()
         }
@@ -64,13 +124,18 @@ import Testing
     }
 
     @Test(arguments: [
-        (["a.jpg", "--format", "parquet"], "--format parquet writes a file"),
+        (["a.jpg", "--format", "parquet"], "--format parquet writes files"),
+        (["a.jpg", "-o", "x.parquet", "--shard-size", "2"], "needs an output in shards"),
         (["a.jpg", "--format", "clip-retrieval"], "--format clip-retrieval writes a folder"),
         (
             ["a.jpg", "--text", "a", "--format", "clip-retrieval", "-o", "r"],
             "images only or texts only"
         ),
         (["a.jpg", "--format", "parquet", "-o", "x.npy"], "its suffix contradicts the format"),
+        (
+            ["a.jpg", "--format", "Parquet", "-o", "x.parquet"],
+            "following: jsonl, json, npy, shards, parquet, clip-retrieval (see clip encode"
+        ),
         (["a.jpg", "-o", "x.pq"], "unsupported suffix"),
     ])
     func wrongUsageIsRejected(_ arguments: [String], _ says: String) throws {

@@ -44,6 +44,9 @@ package struct StagedExport: Sendable {
 
     private var jobFile: FilePath { FilePath(rows.bytes + ".job".utf8) }
 
+    /// True if an earlier process has begun the rows, or finished them.
+    package var isBegun: Bool { exists(jobFile) || exists(rows) }
+
     /// True if all rows are computed, but not exported: the process ended in between.
     package var isReadyToExport: Bool {
         exists(rows) && !exists(jobFile) && !GrowingFile.isBegun(path: rows.bytes)
@@ -121,6 +124,7 @@ package struct StagedExport: Sendable {
         for file in [EmbeddingPart.names(rows), ModelRecord.file(besideNPY: rows)] {
             if exists(file) { try removeFile(file.bytes) }
         }
+        EmbeddingPart.removeSums(of: rows)
     }
 
     /// Returns the complete output; nil if it has no rows.

@@ -9,7 +9,8 @@ extension EmbeddingTable {
         case parquet
         /// A folder of `.npy` files, as `clip encode -o FOLDER/` writes it.
         case shards
-        /// A folder of Parquet files without images, as Spark writes it.
+        /// A folder of Parquet files without images, as Spark or
+        /// `clip encode --format parquet -o FOLDER/` writes it.
         case parquetFolder
         /// The directory of clip-retrieval.
         case retrieval
@@ -109,6 +110,13 @@ extension EmbeddingTable {
 
     /// Opens the parts of a folder of Parquet files; files without rows are left out.
     static func parquetParts(_ folder: FilePath) throws(FileError) -> [any TablePart] {
+        if let waiting = try StagedExport.waitingRows(in: folder) {
+            throw FileError(
+                reason: """
+                    it is unfinished: the job that writes it has not exported \
+                    \(waiting.lastComponentText)
+                    """)
+        }
         var parts: [any TablePart] = []
         for path in try parquetFiles(in: folder) {
             let part = try naming(path) { () throws(FileError) in try ParquetPart(path) }
