@@ -116,6 +116,7 @@ extension Encode {
     ///   - staged: The output.
     ///   - record: The record of the model.
     ///   - job: The options that must be the same for `--resume`.
+    /// - Returns: The rows.
     /// - Throws: `Failure` if the output has vectors of another model; `CLIPError` or
     ///   `EmbeddingFileError` if it cannot be read or written, or has rows of an unfinished job and
     ///   `--resume` is not given.

@@ -1,7 +1,7 @@
 package import Files
 
-// A folder of Parquet files, `00000.parquet` and so on, each with the same number of rows. A file is
-// exported when it is full and another row comes; the rows of the next file are begun before, so
+// A folder of Parquet files, `00000.parquet` and so on, each with the same number of rows. A file
+// is exported when it is full and another row comes; the rows of the next file are begun before, so
 // that rows wait in the folder of an unfinished job at any time.
 extension StagedExport {
     /// Returns the output with a number in a folder: `00012.parquet` for number 12.
@@ -14,8 +14,8 @@ extension StagedExport {
     /// - Parameters:
     ///   - folder: The folder.
     ///   - resuming: False if the folder must not have Parquet files yet.
-    /// - Throws: `EmbeddingFileError.unfinished` if rows wait in the folder and `resuming` is false;
-    ///   `.unwritable`.
+    /// - Throws: `EmbeddingFileError.unfinished` if rows wait in the folder and `resuming` is
+    ///   false; `.unwritable`.
     package static func prepareFolder(
         _ folder: FilePath, resuming: Bool
     ) throws(EmbeddingFileError) {
