@@ -139,11 +139,15 @@ class Test:
             self.speculation(cluster, files_of(local))
 
     def rate(self, seconds, of_half):
-        """Returns the images a second after start-up: half of the images by the added seconds."""
-        if not self.half:
+        """Returns the images a second after start-up: half of the images by the added seconds.
+
+        If there is one folder only, or if other work disturbs, start-up is not told apart.
+        """
+        added = seconds - of_half() if self.half else 0
+        if added <= 0:
             return self.options.images / seconds
         count = self.options.images - sum(len(list(each.iterdir())) for each in self.half)
-        return count / (seconds - of_half())
+        return count / added
 
     def throughput(self, what, seconds, rate, master):
         found = self.rate(
