@@ -16,8 +16,8 @@ struct Encode: ParsableCommand {
             -o folder/ writes such a pair for every --shard-size rows. -o x.parquet writes \
             embedding, path and the fields of a WebDataset, and --format parquet -o folder/ such a \
             file for every --shard-size rows; --format clip-retrieval writes the folder of that \
-            tool. Rows of these formats are kept in .npy files until their file is written, which \
-            needs its disk space twice. Files end in .partial or have .rows in their names until \
+            tool. Rows of these formats are kept in .npy files until their file is written, so the \
+            disk space of that file is needed twice. Files end in .partial or have .rows in their names until \
             the job is done; --resume continues an interrupted job. Writing files needs a model \
             that --model, CLIP_MODEL or clip pull --default names, or ViT-B/32 (clip pull \
             ViT-B/32).
@@ -125,7 +125,10 @@ struct Encode: ParsableCommand {
             throw ValidationError("--shard-size must be at least 1, not \(shardSize).")
         }
         if shardSize != nil && !isFolder {
-            throw ValidationError("--shard-size needs an output in shards: give -o FOLDER/.")
+            throw ValidationError(
+                chosenFormat == .parquet
+                    ? "--shard-size needs a folder of files: give --format parquet -o FOLDER/."
+                    : "--shard-size needs an output in shards: give -o FOLDER/.")
         }
         if isFolder && isStandardOutput(output) {
             throw ValidationError(

@@ -204,13 +204,6 @@ struct Export: ParsableCommand {
     /// Prints notes on vectors that the target compares or indexes otherwise than expected.
     private func noteLimits(of table: EmbeddingTable) {
         guard !common.quiet else { return }
-        if !table.unsupportedColumns.isEmpty {
-            note(
-                """
-                clip: export: left out \(counted(table.unsupportedColumns.count, "column")), whose \
-                types are not supported: \(table.unsupportedColumns.joined(separator: ", "))
-                """)
-        }
         if table.model?.isNormalized == false && to == .faiss {
             note(
                 """
@@ -252,6 +245,14 @@ struct Export: ParsableCommand {
 
     private func export(_ table: EmbeddingTable) throws {
         let writer = try writer(ExportSchema(table))
+        let others = writer.usesFields && !common.quiet ? table.unsupportedColumns : []
+        if !others.isEmpty {
+            note(
+                """
+                clip: export: left out \(counted(others.count, "column")) of types that are not \
+                supported: \(others.joined(separator: ", "))
+                """)
+        }
         let line = TerminalLine()
         defer { line.clear() }
         do {

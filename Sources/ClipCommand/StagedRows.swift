@@ -98,8 +98,7 @@ final class CompleteRows: RowOutput, Sendable {
 }
 
 extension Encode {
-    /// Returns the output in a format that is exported when all rows are there; nil for others, and
-    /// for a folder of Parquet files.
+    /// Returns the output in a format that is exported when all rows are there; nil for others.
     func stagedExport(_ format: Format, at path: FilePath) -> StagedExport? {
         switch format {
         case .parquet: StagedExport(path, .parquet)
@@ -127,7 +126,7 @@ extension Encode {
             try staged.preparePlace()
             if let rows = try openRows(of: staged, record, job: job) { return rows }
         }
-        return try CompleteRows([staged.complete()].compactMap(\.self))
+        return try completeRows([staged.complete()].compactMap(\.self))
     }
 
     /// Opens the rows of a folder of Parquet files, or returns those of a complete one.
@@ -139,30 +138,34 @@ extension Encode {
         try StagedExport.prepareFolder(folder, resuming: resume)
         let size = shardSize ?? EmbeddingWriter.defaultShardSize
         let job = job + ", files of \(size) rows"
-        var tables: [EmbeddingTable] = []
-        var number = 0
-        func shard() -> StagedExport { StagedExport.shard(folder, number) }
-        var rows: StagedRows?
-        while rows == nil {
-            if try !isComplete(shard(), record) {
-                guard number == 0 || shard().isBegun else { break }
-                rows = try openRows(of: shard(), record, job: job)
-                if rows != nil { break }
+        var (tables, number): ([EmbeddingTable], Int) = ([], 0)
+        func shard(_ number: Int) -> StagedExport { StagedExport.shard(folder, number) }
+        while true {
+            while try isComplete(shard(number), record) {
+                if let table = try shard(number).complete() { tables.append(table) }
+                number += 1
             }
-            if let table = try shard().complete() { tables.append(table) }
-            number += 1
+            // Files of others are not mixed with those of this job.
+            try StagedExport.checkHasOnlyShards(folder, count: number)
+            guard number == 0 || shard(number).isBegun else { return try completeRows(tables) }
+            guard let rows = try openRows(of: shard(number), record, job: job) else { continue }
+            return try ShardedRows(
+                rows, number: number, earlier: CompleteRows(tables), size: size,
+                output: output ?? ""
+            ) { number in
+                let next = try openRows(of: shard(number), record, job: job, resuming: true)
+                if let next, next.count == 0 { return next }
+                throw EmbeddingFileError.unwritable(
+                    path: shard(number).path.description,
+                    reason: "its rows exist already, although an earlier file is incomplete")
+            }
         }
-        try StagedExport.checkHasOnlyShards(folder, count: number)
-        let earlier = try CompleteRows(tables)
-        guard let rows else { return earlier }
-        return ShardedRows(
-            rows, number: number, earlier: earlier, size: size, output: output ?? ""
-        ) { number in
-            let next = StagedExport.shard(folder, number)
-            if let rows = try openRows(of: next, record, job: job, resuming: true) { return rows }
-            throw EmbeddingFileError.unwritable(
-                path: next.path.description, reason: "another job has written it")
-        }
+    }
+
+    /// Returns the rows of complete tables; their names are read only for the note that compares
+    /// them with the inputs.
+    private func completeRows(_ tables: [EmbeddingTable]) throws -> CompleteRows {
+        try CompleteRows(common.quiet ? [] : tables)
     }
 
     /// Returns true if `--resume` is given and an output is complete; first exports rows that an

@@ -49,6 +49,18 @@ import Testing
         }
     }
 
+    /// Pages of 0 values may be anywhere, so nothing of them is read or released.
+    @Test func placesWithoutValuesAreNotReleased() throws {
+        for (offset, size) in [(1 << 40, 100), (1 << 62, 1 << 62), (Int.max, Int.max)] {
+            let empty = CraftedParquet.Group(
+                rowCount: 0, valueCount: 0, size: size, offset: offset)
+            let bytes = CraftedParquet(body: Self.page, groups: [empty, Self.group]).bytes
+            let file = try ParquetFile(FilePath(try folder.write("crafted.parquet", bytes)))
+            for group in file.rowGroups.indices { file.forget(rowGroup: group) }
+            #expect(try file.vectors(of: "embedding", rowGroup: 1).numbers.count == 8)
+        }
+    }
+
     @Test(arguments: [1 << 44, 1 << 62])
     func tooManyNumbersAreRefused(valueCount: Int) throws {
         var huge = Self.group

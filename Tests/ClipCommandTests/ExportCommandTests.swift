@@ -50,8 +50,8 @@ import Testing
         ).successful()
         #expect(
             result.errors.contains(
-                "left out 3 columns, whose types are not supported: taken, size,"
-                    + " tags"), "\(result.errors)")
+                "left out 3 columns of types that are not supported: taken, size, tags"),
+            "\(result.errors)")
         #expect(result.text.contains(#""label":"y""#), "\(result.text)")
     }
 

@@ -125,7 +125,7 @@ import Testing
 
     @Test(arguments: [
         (["a.jpg", "--format", "parquet"], "--format parquet writes files"),
-        (["a.jpg", "-o", "x.parquet", "--shard-size", "2"], "needs an output in shards"),
+        (["a.jpg", "-o", "x.parquet", "--shard-size", "2"], "give --format parquet -o FOLDER/"),
         (["a.jpg", "--format", "clip-retrieval"], "--format clip-retrieval writes a folder"),
         (
             ["a.jpg", "--text", "a", "--format", "clip-retrieval", "-o", "r"],

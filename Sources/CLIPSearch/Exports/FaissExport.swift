@@ -75,11 +75,14 @@ package final class FaissExport: EmbeddingExport {
     package func finish() throws(EmbeddingFileError) {
         try naming(path.description) { () throws(FileError) in
             let record = Self.record(of: path)
+            try file.overwrite(Self.header(rows: rowCount, dimension: schema.dimension))
+            // The old files are kept until the new ones are on the disk.
+            try file.synchronize()
+            try names.synchronize()
             // An index with the names or the record of another would be wrong.
             for old in [path, record] where (try? FileStatus(path: old.bytes)) != nil {
                 try removeFile(old.bytes)
             }
-            try file.overwrite(Self.header(rows: rowCount, dimension: schema.dimension))
             try names.finish()
             try file.finish()
             try schema.model?.write(to: record)

@@ -83,6 +83,19 @@ package final class RetrievalExport: EmbeddingExport {
         }
     }
 
+    /// Returns true if a folder has vectors, as it does once it has its name.
+    static func isComplete(_ folder: FilePath) -> Bool {
+        ["img_emb", "text_emb"].contains { kind in
+            (try? FileStatus(path: folder.appending(kind.utf8).bytes))?.isFolder == true
+        }
+    }
+
+    /// Removes the lock of an export that ended before it could do so.
+    static func removeLock(in folder: FilePath) throws(FileError) {
+        let file = lockFile(in: folder)
+        if (try? FileStatus(path: file.bytes)) != nil { try removeFile(file.bytes) }
+    }
+
     private static func lockFile(in folder: FilePath) -> FilePath {
         folder.appending(".lock".utf8)
     }
@@ -177,7 +190,7 @@ package final class RetrievalExport: EmbeddingExport {
             }
             try schema.model?.write(to: ModelRecord.file(inFolder: folder))
             try renameFileDurably(folder.bytes, to: path.bytes)
-            try removeFile(Self.lockFile(in: path).bytes)
+            try Self.removeLock(in: path)
         }
     }
 

@@ -45,7 +45,9 @@ package struct StagedExport: Sendable {
     private var jobFile: FilePath { FilePath(rows.bytes + ".job".utf8) }
 
     /// True if an earlier process has begun the rows, or finished them.
-    package var isBegun: Bool { exists(jobFile) || exists(rows) }
+    package var isBegun: Bool {
+        exists(jobFile) || exists(rows) || GrowingFile.isBegun(path: rows.bytes)
+    }
 
     /// True if all rows are computed, but not exported: the process ended in between.
     package var isReadyToExport: Bool {
@@ -100,6 +102,16 @@ package struct StagedExport: Sendable {
                 reason: "the names of its rows, \(EmbeddingPart.names(rows)), are missing")
         }
         let table = isEmpty ? nil : try EmbeddingTable(rows)
+        if case .clipRetrieval = format, RetrievalExport.isComplete(path),
+            isEmpty || (try? EmbeddingTable(path))?.rowCount == table?.rowCount
+        {
+            // The process ended after it had named the folder, which was missing or empty before.
+            try naming(path.description) { () throws(FileError) in
+                try RetrievalExport.removeLock(in: path)
+                try removeRows()
+            }
+            return 0
+        }
         let writer = try writer(
             table.map(ExportSchema.init) ?? ExportSchema(dimension: model.dimension, model: model))
         do {
@@ -110,12 +122,15 @@ package struct StagedExport: Sendable {
             writer.discard()
             throw error
         }
-        try naming(path.description) { () throws(FileError) in
-            // The vectors come first: without them, the output counts as complete.
-            try removeFile(rows.bytes)
-            try removeRest()
-        }
+        try naming(path.description) { () throws(FileError) in try removeRows() }
         return writer.replacedNames
+    }
+
+    /// Removes the `.npy` file of exported vectors, and the files beside it.
+    private func removeRows() throws(FileError) {
+        // The vectors come first: without them, the output counts as complete.
+        try removeFile(rows.bytes)
+        try removeRest()
     }
 
     /// Removes the files beside exported vectors, which remain if the process ends before it has

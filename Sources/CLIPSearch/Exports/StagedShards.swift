@@ -1,8 +1,8 @@
 package import Files
 
 // A folder of Parquet files, `00000.parquet` and so on, each with the same number of rows. A file
-// is exported when it is full and another row comes; the rows of the next file are begun before, so
-// that rows wait in the folder of an unfinished job at any time.
+// is exported when it is full and another row comes. The rows of the next file are begun before, so
+// that the folder of an unfinished job always has rows that wait.
 extension StagedExport {
     /// Returns the output with a number in a folder: `00012.parquet` for number 12.
     package static func shard(_ folder: FilePath, _ number: Int) -> StagedExport {
@@ -15,20 +15,45 @@ extension StagedExport {
     ///   - folder: The folder.
     ///   - resuming: False if the folder must not have Parquet files yet.
     /// - Throws: `EmbeddingFileError.unfinished` if rows wait in the folder and `resuming` is
-    ///   false; `.unwritable`.
+    ///   false; `.unwritable`, also if the folder has files of another kind that are read as
+    ///   vectors or images.
     package static func prepareFolder(
         _ folder: FilePath, resuming: Bool
     ) throws(EmbeddingFileError) {
-        try naming(folder.description) { () throws(FileError) in try makeFolder(folder.bytes) }
+        try naming(folder.description) { () throws(FileError) in
+            try makeFolder(folder.bytes)
+            for entry in try folderEntries(folder.bytes) where hidesShards(entry) {
+                throw FileError(
+                    reason: """
+                        the folder has other files, such as \
+                        \(FilePath(entry.name).lastComponentText); choose an empty folder
+                        """)
+            }
+        }
         guard !resuming else { return }
         let waiting = try naming(folder.description) { () throws(FileError) in
             try waitingRows(in: folder)
         }
-        if let waiting {
-            throw .unfinished(path: folder.description, job: waiting.description)
+        if waiting != nil {
+            throw .unfinished(path: folder.description, job: folder.description)
         }
         try checkHasOnlyShards(folder, count: 0)
     }
+
+    /// Returns true for a file or folder in whose presence a folder is not read as one of Parquet
+    /// files.
+    private static func hidesShards(_ entry: FolderEntry) -> Bool {
+        let name = entry.name
+        if EmbeddingTable.isOfOtherLayout(name) { return true }
+        let digits = name.prefix { (0x30...0x39).contains($0) }
+        let isOurs = digits.count >= 5 && name.dropFirst(digits.count).starts(with: ending)
+        if isOurs { return entry.isFolder == true }
+        let suffix = FilePath(name).pathExtension
+        return entry.isFolder != true
+            && (suffix == "npy" || FolderWalk.imageExtensions.contains(suffix))
+    }
+
+    private static let ending = Array(".parquet".utf8)
 
     /// Throws if a folder has Parquet files other than the first `count` shards.
     ///
@@ -50,7 +75,7 @@ extension StagedExport {
 
     /// Returns a file of rows in a folder that are not exported yet; nil if there is none.
     static func waitingRows(in folder: FilePath) throws(FileError) -> FilePath? {
-        let endings = [".parquet.rows.npy.job", ".parquet.rows.npy"]
+        let endings = ["", ".job", ".partial"].map { ".parquet.rows.npy" + $0 }
         for entry in try folderEntries(folder.bytes) {
             let digits = entry.name.prefix { (0x30...0x39).contains($0) }
             let ending = entry.name.dropFirst(digits.count)

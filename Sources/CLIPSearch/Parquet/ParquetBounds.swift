@@ -9,6 +9,9 @@ extension ParquetMetadata.Chunk {
         let dictionary = dictionaryOffset ?? 0
         return dictionary > 0 ? min(dictionary, dataOffset) : dataOffset
     }
+
+    /// True if there are pages in this file, whose place is checked; nothing else may be read.
+    var hasPages: Bool { valueCount > 0 && !isElsewhere }
 }
 
 extension ParquetMetadata {
@@ -19,8 +22,7 @@ extension ParquetMetadata {
     /// - Throws: `FileError`.
     func checkPlaces(limit: Int) throws(FileError) {
         var places: [Range<Int>] = []
-        for chunk in rowGroups.flatMap(\.chunks)
-        where chunk.valueCount > 0 && !chunk.isElsewhere {
+        for chunk in rowGroups.flatMap(\.chunks) where chunk.hasPages {
             guard chunk.start >= parquetMagic.count, chunk.start <= limit,
                 chunk.size <= limit - chunk.start
             else {

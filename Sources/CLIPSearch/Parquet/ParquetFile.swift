@@ -141,7 +141,7 @@ package final class ParquetFile: Sendable {
 
     /// Releases the memory of a row group that was read.
     func forget(rowGroup group: Int) {
-        for chunk in footer.rowGroups[group].chunks {
+        for chunk in footer.rowGroups[group].chunks where chunk.hasPages {
             file.forget(chunk.start..<chunk.start + chunk.size)
         }
     }

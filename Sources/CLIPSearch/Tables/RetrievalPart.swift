@@ -9,6 +9,7 @@ struct RetrievalPart: TablePart {
     let path: FilePath
     let model: ModelRecord?
     let columns: [ParquetColumn]
+    let unsupportedColumns: [String]
     private let vectors: NPYFile
     private let metadata: FilePath?
     private let nameColumn: String?
@@ -34,6 +35,7 @@ struct RetrievalPart: TablePart {
         vectors = try NPYFile(path)
         guard (try? FileStatus(path: metadata.bytes)) != nil else {
             (self.metadata, nameColumn, columns) = (nil, nil, [])
+            unsupportedColumns = []
             return
         }
         self.metadata = metadata
@@ -45,6 +47,7 @@ struct RetrievalPart: TablePart {
         let wanted = isText ? "caption" : "image_path"
         nameColumn = file.columns.first { $0.name == wanted && $0.kind == .string }?.name
         let taken = [nameColumn].compactMap(\.self) + file.vectorColumns.map(\.name)
+        unsupportedColumns = file.unsupportedColumns
         columns = file.columns.filter { !taken.contains($0.name) }
             .map { ParquetColumn(name: $0.name, kind: $0.kind, isOptional: true) }
     }

@@ -63,6 +63,13 @@ extension EmbeddingTable {
         return ((try? parquetFiles(in: path)) ?? []).isEmpty ? nil : .parquetFolder
     }
 
+    /// Returns true for the name of an entry that gives a folder another layout than that of Parquet
+    /// files.
+    static func isOfOtherLayout(_ name: [UInt8]) -> Bool {
+        let names = ["img_emb", "text_emb", "00000.npy", ".job"].map { Array($0.utf8) }
+        return name == FolderIndex.location || names.contains(name)
+    }
+
     /// Returns the Parquet files of a folder in the order of their names.
     ///
     /// Names that begin with `.` or `_`, such as Spark's `_SUCCESS`, are ignored.
