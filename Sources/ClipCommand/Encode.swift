@@ -17,10 +17,10 @@ struct Encode: ParsableCommand {
             embedding, path and the fields of a WebDataset, and --format parquet -o folder/ such a \
             file for every --shard-size rows; --format clip-retrieval writes the folder of that \
             tool. Rows of these formats are kept in .npy files until their file is written, so the \
-            disk space of that file is needed twice. Files end in .partial or have .rows in their names until \
-            the job is done; --resume continues an interrupted job. Writing files needs a model \
-            that --model, CLIP_MODEL or clip pull --default names, or ViT-B/32 (clip pull \
-            ViT-B/32).
+            disk space of that file is needed twice. Files end in .partial or have .rows in their \
+            names until the job is done; --resume continues an interrupted job. Writing files \
+            needs a model that --model, CLIP_MODEL or clip pull --default names, or ViT-B/32 \
+            (clip pull ViT-B/32).
 
             --hidden-states writes the text tower's hidden states at all positions of the context, \
             [texts, 77, width] for CLIP, to condition diffusion models. Use --tokenizer hf with:

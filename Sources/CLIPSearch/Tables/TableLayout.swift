@@ -63,8 +63,8 @@ extension EmbeddingTable {
         return ((try? parquetFiles(in: path)) ?? []).isEmpty ? nil : .parquetFolder
     }
 
-    /// Returns true for the name of an entry that gives a folder another layout than that of Parquet
-    /// files.
+    /// Returns true for the name of an entry that gives a folder another layout than that of
+    /// Parquet files.
     static func isOfOtherLayout(_ name: [UInt8]) -> Bool {
         let names = ["img_emb", "text_emb", "00000.npy", ".job"].map { Array($0.utf8) }
         return name == FolderIndex.location || names.contains(name)
