@@ -150,11 +150,15 @@ struct Encode: ParsableCommand {
 
     /// The format given by `--format`, else implied by the suffix of the output; jsonl by default.
     ///
-    /// An output that ends in `/` is a folder of shards.
+    /// An output that ends in `/` is a folder of shards, or of Parquet files if it ends in
+    /// `.parquet/`.
     var chosenFormat: Format {
         if let format { return format }
-        guard let output, output.last != "/" else { return output == nil ? .jsonl : .shards }
-        return Format(rawValue: FilePath(output).pathExtension) ?? .jsonl
+        guard let output else { return .jsonl }
+        guard output.last == "/" else {
+            return Format(rawValue: FilePath(output).pathExtension) ?? .jsonl
+        }
+        return FilePath(String(output.dropLast())).pathExtension == "parquet" ? .parquet : .shards
     }
 
     func run() throws {

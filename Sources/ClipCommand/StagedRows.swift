@@ -184,7 +184,7 @@ extension Encode {
         }
         guard staged.isComplete else { return false }
         if let table = try staged.complete() {
-            try CompleteOutput.check(table, wanted: record, output ?? "")
+            try CompleteOutput.check(table, wanted: record, staged.path.description)
         }
         return true
     }

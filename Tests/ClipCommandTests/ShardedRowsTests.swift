@@ -100,6 +100,16 @@ import Testing
         #expect(throws: EmbeddingFileError.self) { try append(["a", "b", "c"], to: rows) }
     }
 
+    @Test func missingFileOfACompleteFolderIsAnError() throws {
+        try interrupt(["a", "b", "c", "d", "e", "f"])
+        let rows = try open()
+        try append(["a", "b", "c", "d", "e", "f"], to: rows)
+        try rows.finish()
+        try FileManager.default.removeItem(atPath: "\(folder.path)/out/00001.parquet")
+        let error = #expect(throws: CLIPError.self) { try names() }
+        #expect("\(error, default: "")".contains("a shard is missing: it has 00002.parquet"))
+    }
+
     @Test func removedJobFileStartsTheLastFileAgain() throws {
         try interrupt(["a", "b", "c"])
         try FileManager.default.removeItem(

@@ -75,6 +75,9 @@ import Testing
         _ = try encode(Self.images.suffix(2) + ["-o", "b.parquet", "-q"]).successful()
         #expect(try file("even/00001.parquet") == file("b.parquet"))
 
+        _ = try encode(Self.images + ["-o", "named.parquet/", "-q"]).successful()
+        #expect(try names(in: "named.parquet") == ["00000.parquet"])
+
         _ = try encode(Self.images.prefix(3) + ["-o", "odd/"] + options).successful()
         #expect(try names(in: "odd") == ["00000.parquet", "00001.parquet"])
         #expect(try file("odd/00000.parquet") == file("even/00000.parquet"))

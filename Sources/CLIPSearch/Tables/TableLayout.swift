@@ -91,7 +91,7 @@ extension EmbeddingTable {
         while true {
             let path = EmbeddingWriter.shard(folder, parts.count)
             guard (try? FileStatus(path: path.bytes)) != nil else {
-                try checkHasNoGap(folder, parts.count)
+                try checkHasNoGap(folder, parts.count, suffix: "npy")
                 return parts
             }
             let part = try naming(path) { () throws(FileError) in
@@ -103,11 +103,13 @@ extension EmbeddingTable {
     }
 
     /// Throws if a folder has a shard with a number of `count` or more, so that one is missing.
-    private static func checkHasNoGap(_ folder: FilePath, _ count: Int) throws(FileError) {
+    private static func checkHasNoGap(
+        _ folder: FilePath, _ count: Int, suffix: String
+    ) throws(FileError) {
         for entry in try folderEntries(folder.bytes) {
             let name = String(decoding: entry.name, as: UTF8.self)
             let digits = name.prefix { $0.isNumber }
-            guard name == digits + ".npy", digits.count >= 5, let number = Int(digits),
+            guard name == digits + ".\(suffix)", digits.count >= 5, let number = Int(digits),
                 number >= count
             else { continue }
             throw FileError(
@@ -124,6 +126,12 @@ extension EmbeddingTable {
                     \(waiting.lastComponentText)
                     """)
         }
+        var count = 0
+        while (try? FileStatus(path: StagedExport.shard(folder, count).path.bytes)) != nil {
+            count += 1
+        }
+        // Files of other software may have numbers as names, but not the first of ours.
+        if count > 0 { try checkHasNoGap(folder, count, suffix: "parquet") }
         var parts: [any TablePart] = []
         for path in try parquetFiles(in: folder) {
             let part = try naming(path) { () throws(FileError) in try ParquetPart(path) }
