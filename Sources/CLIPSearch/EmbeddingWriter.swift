@@ -183,6 +183,7 @@ public final class EmbeddingWriter {
         if case .shards = layout, isThere {
             throw FileError(reason: "the folder already contains embeddings")
         }
+        if case .shards = layout { try StagedExport.checkHasNone(in: path) }
         // The `.job` file comes last: once it exists, the rows belong to the job.
         try openPart(number: 0).clear()
         let file = try GrowingFile(path: Self.jobFile(path, layout).bytes)

@@ -24,6 +24,14 @@ import Testing
             "x", "--format", "parquet", "-o", "\(folder.path)/out/", "--shard-size", "2",
         ]
         let encode = try Encode.parse(options + (resuming ? ["--resume"] : []))
+        // A process that another test is just starting holds the locks of this one for a moment.
+        for _ in 0..<100 {
+            do {
+                return try encode.shardedRows(output, Self.record, job: "job")
+            } catch EmbeddingFileError.unwritable(_, "another process is writing it") {
+                usleep(100_000)
+            }
+        }
         return try encode.shardedRows(output, Self.record, job: "job")
     }
 
@@ -91,6 +99,17 @@ import Testing
         try EmbeddingWriter(
             path: FilePath(path), layout: .npy, dimension: 2, job: "job, files of 2 rows",
             model: record, resuming: true)
+    }
+
+    @Test func foldersOfOneKindAreNotMixedWithOthers() throws {
+        try interrupt(["a"])
+        let error = #expect(throws: CLIPError.self) { try names() }
+        #expect("\(error, default: "")".contains("it is unfinished"))
+        #expect(throws: EmbeddingFileError.self) {
+            try EmbeddingWriter(
+                path: output, layout: .shards(rows: 2), dimension: 2, job: "job", resuming: true)
+        }
+        #expect(!StagedExport(output, .clipRetrieval(partitionRows: 2)).isComplete)
     }
 
     @Test func missingFileBeforeWaitingRowsIsAnError() throws {

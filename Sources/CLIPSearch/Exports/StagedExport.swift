@@ -60,7 +60,7 @@ package struct StagedExport: Sendable {
         switch format {
         case .parquet: return true
         case .clipRetrieval:
-            return (try? folderEntries(path.bytes).isEmpty) == false
+            return RetrievalExport.isComplete(path)
         }
     }
 

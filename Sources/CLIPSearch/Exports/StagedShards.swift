@@ -73,6 +73,14 @@ extension StagedExport {
         }
     }
 
+    /// Throws if a folder has a file of these, or rows that wait.
+    static func checkHasNone(in folder: FilePath) throws(FileError) {
+        let first = shard(folder, 0).path
+        guard (try? FileStatus(path: first.bytes)) == nil, try waitingRows(in: folder) == nil else {
+            throw FileError(reason: "the folder already contains embeddings in Parquet files")
+        }
+    }
+
     /// Returns a file of rows in a folder that are not exported yet; nil if there is none.
     static func waitingRows(in folder: FilePath) throws(FileError) -> FilePath? {
         let endings = ["", ".job", ".partial"].map { ".parquet.rows.npy" + $0 }

@@ -60,7 +60,9 @@ extension EmbeddingTable {
                 FolderWalk.imageExtensions.contains(FilePath($0.name).pathExtension)
             })
         else { return nil }
-        return ((try? parquetFiles(in: path)) ?? []).isEmpty ? nil : .parquetFolder
+        if !((try? parquetFiles(in: path)) ?? []).isEmpty { return .parquetFolder }
+        // Its error is that it is unfinished.
+        return ((try? StagedExport.waitingRows(in: path)) ?? nil) == nil ? nil : .parquetFolder
     }
 
     /// Returns true for the name of an entry that gives a folder another layout than that of

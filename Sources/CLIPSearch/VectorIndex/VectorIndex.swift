@@ -228,8 +228,9 @@ public final class VectorIndex: Sendable {
 
     /// Returns the vectors most similar to each query, best first.
     ///
-    /// All results are from the same state of the index, unless commits intervene in three searches
-    /// in a row.
+    /// All results are from the same state of the index. Only if it was opened for reading, and
+    /// commits of another writer intervene in all searches of a tenth of a second, they may mix two
+    /// states.
     ///
     /// - Parameters:
     ///   - queries: Rows of any norm but 0.
@@ -327,25 +328,39 @@ public final class VectorIndex: Sendable {
 
     /// Reads one state of the index, and reads again if a commit intervened.
     ///
-    /// If commits intervene each time, the third result is returned, which may mix two states. A
-    /// commit during a read may also look like damage; such a read is repeated up to 20 times.
-    private func reading<Result>(
+    /// After three such commits, the writer waits if this object has it. Otherwise, the result of a
+    /// tenth of a second is returned, which may mix two states. A commit during a read may also
+    /// look like damage; such a read is repeated up to 20 times.
+    private func reading<Result: Sendable>(
         _ body: (RowReader<IDDatabase>) throws(FileError) -> Result
     ) throws(VectorIndexError) -> Result {
         try reporting { () throws(FileError) in
-            var results = 0
-            for _ in 0..<20 {
+            let start = ContinuousClock.now
+            var (results, errors) = (0, 0)
+            while true {
                 let view = try view()
                 do throws(FileError) {
                     let result = try body(view.rows)
-                    results += 1
-                    if results == 3 { return result }
                     if try database.state() == view.state { return result }
+                    results += 1
+                    guard results >= 3 else { continue }
+                    if let result = try readingAlone(body) { return result }
+                    if ContinuousClock.now - start > .milliseconds(100) { return result }
                 } catch {
-                    if try database.state() == view.state { throw error }
+                    errors += 1
+                    let isSame = try database.state() == view.state
+                    if isSame || errors == 20 { throw error }
                 }
             }
-            return try body(view().rows)
+        }
+    }
+
+    /// Reads while the writer of this object waits; nil if it has none.
+    private func readingAlone<Result: Sendable>(
+        _ body: (RowReader<IDDatabase>) throws(FileError) -> Result
+    ) throws(FileError) -> Result? {
+        try writer.withLock { writer throws(FileError) -> Result? in
+            writer == nil ? nil : try body(view().rows)
         }
     }
 
