@@ -180,10 +180,12 @@ public final class EmbeddingWriter {
 
     /// Begins a new job, which replaces the rows of earlier jobs.
     private func begin(_ job: [UInt8], isThere: Bool) throws(FileError) {
-        if case .shards = layout, isThere {
-            throw FileError(reason: "the folder already contains embeddings")
+        if case .shards = layout {
+            guard !isThere else {
+                throw FileError(reason: "the folder already contains embeddings")
+            }
+            try StagedExport.checkHasNone(in: path)
         }
-        if case .shards = layout { try StagedExport.checkHasNone(in: path) }
         // The `.job` file comes last: once it exists, the rows belong to the job.
         try openPart(number: 0).clear()
         let file = try GrowingFile(path: Self.jobFile(path, layout).bytes)
@@ -371,12 +373,20 @@ public final class EmbeddingWriter {
     package static let defaultShardSize = 100_000
 
     /// Returns the path of a shard in a folder: `00012.npy` for number 12.
-    static func shard(
-        _ folder: FilePath, _ number: Int, suffix: String = "npy"
-    ) -> FilePath {
+    static func shard(_ folder: FilePath, _ number: Int, suffix: String = "npy") -> FilePath {
         let digits = String(number)
         let zeros = String(repeating: "0", count: max(0, 5 - digits.count))
         return folder.appending("\(zeros)\(digits).\(suffix)".utf8)
+    }
+
+    /// Returns the number in the name of a shard, and the rest of the name, such as ".npy"; nil for
+    /// other names.
+    static func parts(ofShard name: [UInt8]) -> (number: Int, ending: [UInt8])? {
+        let digits = name.prefix { (0x30...0x39).contains($0) }
+        guard digits.count >= 5, let number = Int(String(decoding: digits, as: UTF8.self)) else {
+            return nil
+        }
+        return (number, Array(name.dropFirst(digits.count)))
     }
 
     private static func jobFile(_ path: FilePath, _ layout: Layout) -> FilePath {

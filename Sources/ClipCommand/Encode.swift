@@ -318,17 +318,21 @@ struct Encode: ParsableCommand {
         var record = ModelRecord(model, name: ModelOptions.storedName(of: try self.model.name()))
         record.isNormalized = !noNormalize
         let job = description(of: model)
-        if format == .parquet && isFolder { return try shardedRows(path, record, job: job) }
-        if let staged = stagedExport(format, at: path) {
-            return try stagedRows(staged, record, job: job)
+        func rows(_ layout: EmbeddingWriter.Layout) throws -> WrittenRows {
+            try openRows(at: path, layout, record, job: job, resuming: resume)
         }
-        let layout: EmbeddingWriter.Layout =
-            switch format {
-            case .npy: .npy
-            case .shards: .shards(rows: shardSize ?? EmbeddingWriter.defaultShardSize)
-            case .jsonl, .json, .parquet, .clipRetrieval: .jsonLines
-            }
-        return try openRows(at: path, layout, record, job: job, resuming: resume)
+        switch format {
+        case .jsonl, .json: return try rows(.jsonLines)
+        case .npy: return try rows(.npy)
+        case .shards:
+            return try rows(.shards(rows: shardSize ?? EmbeddingWriter.defaultShardSize))
+        case .parquet where isFolder: return try shardedRows(path, record, job: job)
+        case .parquet: return try stagedRows(StagedExport(path, .parquet), record, job: job)
+        case .clipRetrieval:
+            let output = StagedExport(
+                path, .clipRetrieval(partitionRows: shardSize ?? 1_000_000))
+            return try stagedRows(output, record, job: job)
+        }
     }
 
     /// Opens files of rows, or continues those of an earlier run.

@@ -3,9 +3,8 @@ import Synchronization
 
 /// Rows of a folder of Parquet files, each of which is exported when it has `size` rows.
 ///
-/// One thread calls everything but `keep`, which another thread may call at any time; `state`
-/// guards what both use.
-final class ShardedRows: RowOutput, @unchecked Sendable {
+/// One thread calls everything but `keep`, which another thread may call at any time.
+final class ShardedRows: RowOutput, Sendable {
     private struct State {
         /// The number of the first file that is not complete.
         var number: Int
@@ -13,6 +12,8 @@ final class ShardedRows: RowOutput, @unchecked Sendable {
         var rows: StagedRows
         /// The number of rows in complete files.
         var fullCount: Int
+        /// The number of rows of the earlier run that match inputs of this run.
+        var matchedCount = 0
 
         var count: Int { fullCount + rows.count }
     }
@@ -23,10 +24,9 @@ final class ShardedRows: RowOutput, @unchecked Sendable {
     /// The rows of the file that it has begun.
     private let begun: StagedRows
     private let earlierCount: Int
-    private var matchedCount = 0
     private let size: Int
     private let output: String
-    private let open: (Int) throws -> StagedRows
+    private let open: @Sendable (Int) throws -> StagedRows
 
     /// Creates an output for rows.
     ///
@@ -39,7 +39,7 @@ final class ShardedRows: RowOutput, @unchecked Sendable {
     ///   - open: Begins the rows of the file with a number.
     init(
         _ begun: StagedRows, number: Int, earlier: CompleteRows, size: Int, output: String,
-        _ open: @escaping (Int) throws -> StagedRows
+        _ open: @escaping @Sendable (Int) throws -> StagedRows
     ) {
         state = Mutex(State(number: number, rows: begun, fullCount: earlier.count))
         (self.earlier, self.begun) = (earlier, begun)
@@ -53,12 +53,14 @@ final class ShardedRows: RowOutput, @unchecked Sendable {
     var count: Int { current.count }
 
     var unmatchedRowsNote: String? {
-        WrittenRows.unmatchedRowsNote(earlierCount - matchedCount, of: count, in: output)
+        let current = current
+        return WrittenRows.unmatchedRowsNote(
+            earlierCount - current.matchedCount, of: current.count, in: output)
     }
 
     func takeRow(_ kind: String, _ name: FilePath) -> Bool {
         guard earlier.takeRow(kind, name) || begun.takeRow(kind, name) else { return false }
-        matchedCount += 1
+        state.withLock { $0.matchedCount += 1 }
         return true
     }
 

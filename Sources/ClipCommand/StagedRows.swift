@@ -98,16 +98,6 @@ final class CompleteRows: RowOutput, Sendable {
 }
 
 extension Encode {
-    /// Returns the output in a format that is exported when all rows are there; nil for others.
-    func stagedExport(_ format: Format, at path: FilePath) -> StagedExport? {
-        switch format {
-        case .parquet: StagedExport(path, .parquet)
-        case .clipRetrieval:
-            StagedExport(path, .clipRetrieval(partitionRows: shardSize ?? 1_000_000))
-        case .jsonl, .json, .npy, .shards: nil
-        }
-    }
-
     /// Opens the rows of an output that is exported when all are there, or returns those of a
     /// complete one.
     ///
@@ -122,11 +112,10 @@ extension Encode {
     func stagedRows(
         _ staged: StagedExport, _ record: ModelRecord, job: String
     ) throws -> any RowOutput & Sendable {
-        if try !isComplete(staged, record) {
-            try staged.preparePlace()
-            if let rows = try openRows(of: staged, record, job: job) { return rows }
-        }
-        return try completeRows([staged.complete()].compactMap(\.self))
+        if let tables = try completeTables(staged, record) { return try completeRows(tables) }
+        try staged.preparePlace()
+        return try openRows(of: staged, record, job: job, resuming: resume)
+            ?? completeRows(completeTables(staged, record) ?? [])
     }
 
     /// Opens the rows of a folder of Parquet files, or returns those of a complete one.
@@ -139,16 +128,19 @@ extension Encode {
         let size = shardSize ?? EmbeddingWriter.defaultShardSize
         let job = job + ", files of \(size) rows"
         var (tables, number): ([EmbeddingTable], Int) = ([], 0)
-        func shard(_ number: Int) -> StagedExport { StagedExport.shard(folder, number) }
+        @Sendable func shard(_ number: Int) -> StagedExport { StagedExport.shard(folder, number) }
         while true {
-            while try isComplete(shard(number), record) {
-                if let table = try shard(number).complete() { tables.append(table) }
+            while let complete = try completeTables(shard(number), record) {
+                tables += complete
                 number += 1
             }
             // Files of others are not mixed with those of this job.
             try StagedExport.checkHasOnlyShards(folder, count: number)
             guard number == 0 || shard(number).isBegun else { return try completeRows(tables) }
-            guard let rows = try openRows(of: shard(number), record, job: job) else { continue }
+            guard
+                let rows = try openRows(
+                    of: shard(number), record, job: job, resuming: resume)
+            else { continue }
             return try ShardedRows(
                 rows, number: number, earlier: CompleteRows(tables), size: size,
                 output: output ?? ""
@@ -168,34 +160,36 @@ extension Encode {
         try CompleteRows(common.quiet ? [] : tables)
     }
 
-    /// Returns true if `--resume` is given and an output is complete; first exports rows that an
-    /// earlier run has finished.
-    private func isComplete(_ staged: StagedExport, _ record: ModelRecord) throws -> Bool {
+    /// Returns the table of an output that is complete if `--resume` is given, or no table if it
+    /// has no rows; nil if it is not complete.
+    ///
+    /// Rows that an earlier run has finished are exported first.
+    private func completeTables(
+        _ staged: StagedExport, _ record: ModelRecord
+    ) throws -> [EmbeddingTable]? {
         guard resume else {
             guard !staged.isReadyToExport else {
                 throw EmbeddingFileError.unfinished(
                     path: staged.path.description, job: staged.rows.description)
             }
-            return false
+            return nil
         }
         if staged.isReadyToExport {
             try CompleteOutput.check(staged.rows, .npy, wanted: record, output ?? "")
             try export(staged, record)
         }
-        guard staged.isComplete else { return false }
-        if let table = try staged.complete() {
-            try CompleteOutput.check(table, wanted: record, staged.path.description)
-        }
-        return true
+        guard staged.isComplete else { return nil }
+        guard let table = try staged.complete() else { return [] }
+        try CompleteOutput.check(table, wanted: record, staged.path.description)
+        return [table]
     }
 
     /// Opens the rows of an output; nil if an earlier run had finished them, which are then
     /// exported.
     private func openRows(
-        of staged: StagedExport, _ record: ModelRecord, job: String, resuming: Bool? = nil
+        of staged: StagedExport, _ record: ModelRecord, job: String, resuming: Bool
     ) throws -> StagedRows? {
-        let rows = try openRows(
-            at: staged.rows, .npy, record, job: job, resuming: resuming ?? resume)
+        let rows = try openRows(at: staged.rows, .npy, record, job: job, resuming: resuming)
         guard rows.isComplete else {
             return StagedRows(staged, rows, record, quiet: common.quiet)
         }

@@ -20,7 +20,7 @@ extension StagedExport {
     package static func prepareFolder(
         _ folder: FilePath, resuming: Bool
     ) throws(EmbeddingFileError) {
-        try naming(folder.description) { () throws(FileError) in
+        let waiting = try naming(folder.description) { () throws(FileError) in
             try makeFolder(folder.bytes)
             for entry in try folderEntries(folder.bytes) where hidesShards(entry) {
                 throw FileError(
@@ -29,11 +29,9 @@ extension StagedExport {
                         \(FilePath(entry.name).lastComponentText); choose an empty folder
                         """)
             }
+            return try waitingRows(in: folder)
         }
         guard !resuming else { return }
-        let waiting = try naming(folder.description) { () throws(FileError) in
-            try waitingRows(in: folder)
-        }
         if waiting != nil {
             throw .unfinished(path: folder.description, job: folder.description)
         }
@@ -45,15 +43,15 @@ extension StagedExport {
     private static func hidesShards(_ entry: FolderEntry) -> Bool {
         let name = entry.name
         if EmbeddingTable.isOfOtherLayout(name) { return true }
-        let digits = name.prefix { (0x30...0x39).contains($0) }
-        let isOurs = digits.count >= 5 && name.dropFirst(digits.count).starts(with: ending)
-        if isOurs { return entry.isFolder == true }
+        if let parts = EmbeddingWriter.parts(ofShard: name),
+            parts.ending.starts(with: ".parquet".utf8)
+        {
+            return entry.isFolder == true
+        }
         let suffix = FilePath(name).pathExtension
         return entry.isFolder != true
             && (suffix == "npy" || FolderWalk.imageExtensions.contains(suffix))
     }
-
-    private static let ending = Array(".parquet".utf8)
 
     /// Throws if a folder has Parquet files other than the first `count` shards.
     ///
@@ -83,11 +81,10 @@ extension StagedExport {
 
     /// Returns a file of rows in a folder that are not exported yet; nil if there is none.
     static func waitingRows(in folder: FilePath) throws(FileError) -> FilePath? {
-        let endings = ["", ".job", ".partial"].map { ".parquet.rows.npy" + $0 }
+        let endings = ["", ".job", ".partial"].map { Array((".parquet.rows.npy" + $0).utf8) }
         for entry in try folderEntries(folder.bytes) {
-            let digits = entry.name.prefix { (0x30...0x39).contains($0) }
-            let ending = entry.name.dropFirst(digits.count)
-            guard digits.count >= 5, endings.contains(where: { $0.utf8.elementsEqual(ending) })
+            guard let parts = EmbeddingWriter.parts(ofShard: entry.name),
+                endings.contains(parts.ending)
             else { continue }
             return folder.appending(entry.name)
         }

@@ -109,11 +109,10 @@ extension EmbeddingTable {
         _ folder: FilePath, _ count: Int, suffix: String
     ) throws(FileError) {
         for entry in try folderEntries(folder.bytes) {
-            let name = String(decoding: entry.name, as: UTF8.self)
-            let digits = name.prefix { $0.isNumber }
-            guard name == digits + ".\(suffix)", digits.count >= 5, let number = Int(digits),
-                number >= count
+            guard let parts = EmbeddingWriter.parts(ofShard: entry.name), parts.number >= count,
+                parts.ending == Array(".\(suffix)".utf8)
             else { continue }
+            let name = FilePath(entry.name).lastComponentText
             throw FileError(
                 reason: "a shard is missing: it has \(name), but only \(count) before it")
         }
